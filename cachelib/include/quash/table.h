@@ -2,9 +2,9 @@
  * quash/table.h - the cancellation table: who was cancelled, and when, for every process of the host.
  *
  * A table is a small file of fixed size in shared memory (docs/table-format.md gives its bytes). Cancelling a group
- * declares everything that was derived from it before this instant obsolete: one atomic store, whatever the group
- * holds. Nothing is registered and nothing grows: when many groups have been cancelled, the table forgets old ones
- * in the safe direction, so that a reader sees a change that did not happen, never the other way round.
+ * declares everything that was derived from it before this instant obsolete: one word of the table is written, whatever
+ * the group holds. Nothing is registered and nothing grows: when many groups have been cancelled, the table forgets old
+ * ones in the safe direction, so that a reader sees a change that did not happen, never the other way round.
  *
  * A *group* is a name `kind:id` ("tenant:42") or a bare `kind` ("catalog"): 1 to QUASH_GROUP_MAX bytes, none of them
  * NUL. Whatever depends on `kind:id` also depends on `kind:*`, where kind ends before the first colon, and everything
@@ -71,7 +71,7 @@ QUASH_API quash_status quash_table_open(const char *path, const quash_table_opti
 typedef struct quash_table_serve_options {
     size_t struct_size; /* sizeof(quash_table_serve_options) */
     uint64_t buckets;   /* a power of two, 1 to QUASH_TABLE_BUCKETS_MAX */
-    uint32_t mode;      /* permission bits of a file that is made anew; 0600 keeps others out */
+    uint32_t mode;      /* who may read and write the file: 0600 keeps others out, 0644 lets them read */
 } quash_table_serve_options;
 
 #define QUASH_TABLE_SERVE_OPTIONS_INIT                                                                                 \
@@ -82,7 +82,8 @@ typedef struct quash_table_serve_options {
 /*
  * Becomes the one worker of the table at `path`: locks `path`.lock, then takes over the table that is there, or makes
  * a new one where there is none. A table that cannot be trusted (another boot, a watermark later than now, retired,
- * damaged, other size) is retired first, so that its readers move on. A missing parent directory is made, one level.
+ * damaged, other size, open to more writers than `mode` allows, half of its stamps handed out) is retired first, so
+ * that its readers move on. A missing parent directory is made, one level.
  * `*fresh` says whether the table is new: then nothing is known about earlier cancellations, and the caller must treat
  * what came before as a gap. The lock ends with quash_table_close or with the process.
  * QUASH_BUSY when another worker holds the lock; else as quash_table_open. A path that leads to something that never
@@ -99,9 +100,12 @@ QUASH_API void quash_table_close(quash_table *table);
 
 /*
  * Looks whether the path still leads to the attached table. A reader's handle attaches what it finds there; a serving
- * handle whose file was removed or replaced retires its table, makes a new one and sets `*replaced` (may be NULL).
- * Readers need not call this: every check does, at most a few times a second. A worker calls it about once a second.
- * QUASH_OK when a table is attached afterwards; else why none is.
+ * handle whose file was removed or replaced, or whose table has ended, retires it and makes a new one. `*replaced` (may
+ * be NULL) says, whatever is returned, whether the handle has another table now.
+ * Readers need not call this: checks do, a few times a second. A worker calls it about once a second.
+ * QUASH_OK when a table is attached afterwards; else why none is. From a serving handle also QUASH_NOT_A_TABLE, if its
+ * path leads to something that never was a table (it keeps its own, for those who have it mapped), and QUASH_BUSY, if
+ * its lock file was removed and another worker has taken its place.
  */
 QUASH_API quash_status quash_table_refresh(quash_table *table, bool *replaced, quash_error *error);
 
@@ -111,7 +115,8 @@ QUASH_API quash_status quash_table_cancel(quash_table *table, const char *group)
 /*
  * Cancels `count` groups (NUL-terminated names, borrowed for the call). On return every check made afterwards, in any
  * process, sees them; those who wait are woken once. The names are checked before the first is cancelled.
- * QUASH_INVALID, QUASH_READ_ONLY, QUASH_DETACHED, QUASH_EXHAUSTED.
+ * QUASH_INVALID, QUASH_READ_ONLY, QUASH_DETACHED. QUASH_EXHAUSTED when the table has no stamps left: it has ended with
+ * that, all that it stamped counts as changed, and a worker's quash_table_refresh replaces it.
  */
 QUASH_API quash_status quash_table_cancel_batch(quash_table *table, const char *const *groups, size_t count);
 
@@ -121,7 +126,8 @@ QUASH_API quash_stamp quash_table_stamp(quash_table *table);
 
 /*
  * Blocks until the table's count of completed cancellations differs from `*changes`, or the table is replaced, then
- * stores the new count. Start with 0, or with the count from quash_table_get_info. Waits on a futex, without polling.
+ * stores the new count. Start with 0, or with the count from quash_table_get_info. Sleeps on a futex; once a second it
+ * looks besides whether the path leads to another table, which wakes nobody if the old one was not retired.
  * QUASH_TIMED_OUT after `timeout_ms`; QUASH_DETACHED when no table is attached.
  */
 QUASH_API quash_status quash_table_wait(quash_table *table, uint64_t *changes, uint32_t timeout_ms);
