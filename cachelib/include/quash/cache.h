@@ -23,7 +23,8 @@
  *    the caller that loaded it (its read overlapped the change) and to nobody else, and is not kept.
  *  - One load a key at a time (leases in Facebook's memcache, NSDI '13; "single flight" in Go): all others that miss
  *    the key wait for it, each no longer than its own time-out.
- *  - remove, clear and put also void the loads of those keys that are under way.
+ *  - remove, clear and put also void the loads of those keys that are under way: their values are not kept, those who
+ *    wait for them try again at once, and the next to miss the key starts another.
  *
  * Keys are any bytes, also none. Values are bytes that are copied in, or a pointer to the caller's object with a
  * destructor; both are immutable once in the cache. An acquired entry stays valid until it is released, whatever
@@ -66,7 +67,7 @@ typedef struct quash_cache_options {
     quash_table *table;       /* borrowed, must outlive the cache; NULL: a private one, see quash_cache_table */
     size_t max_bytes;         /* keys, values, groups and bookkeeping together; 64 MiB */
     uint64_t ttl_ms;          /* for entries that do not say; QUASH_TTL_DEFAULT */
-    uint32_t load_timeout_ms; /* how long a caller waits for another's load; QUASH_TIMEOUT_DEFAULT */
+    uint32_t load_timeout_ms; /* how long a lookup waits for loads of others, in all; QUASH_TIMEOUT_DEFAULT */
     /* How long after its load began an entry may be served while no table is attached, so that nobody could say whether
      * it was cancelled. 0, the default: not at all; lookups miss and load until a table appears. */
     uint64_t detached_ttl_ms;
@@ -80,7 +81,8 @@ typedef struct quash_cache_options {
         sizeof(quash_cache_options), NULL, (size_t)64 << 20, QUASH_TTL_DEFAULT, QUASH_TIMEOUT_DEFAULT, 0, NULL, NULL   \
     }
 
-/* Makes an empty cache, the caller's until quash_cache_free. `options` may be NULL. QUASH_INVALID, QUASH_NO_MEMORY. */
+/* Makes an empty cache, the caller's until quash_cache_free. `options` may be NULL. With max_bytes 0 it keeps nothing.
+ * QUASH_INVALID, QUASH_NO_MEMORY. */
 QUASH_API quash_status quash_cache_new(const quash_cache_options *options, quash_cache **cache);
 
 /* Frees the cache; no call on it may be under way, no fill be open. Acquired entries stay valid. NULL is fine. */
@@ -121,7 +123,8 @@ QUASH_API void quash_entry_release(quash_entry *entry);
 /* ---- Lookups ------------------------------------------------------------------------------------------------------
  */
 
-/* The entry of this key, acquired, or NULL: absent, expired or cancelled. */
+/* The entry of this key, acquired; or NULL: absent, expired, cancelled, or no table is attached that could say (see
+ * detached_ttl_ms). */
 QUASH_API quash_entry *quash_cache_get(quash_cache *cache, const void *key, size_t key_size);
 
 /* Start from QUASH_GET_OPTIONS_INIT. */
@@ -136,9 +139,9 @@ typedef struct quash_get_options {
     }
 
 /*
- * Produces a value: sets bytes or an object on `fill` (borrowed for the call), names the groups it depends on, and
- * returns QUASH_OK. Any other status is a failure: it reaches the caller and all who wait, and nothing is kept.
- * Returning QUASH_OK without a value counts as QUASH_LOAD_FAILED.
+ * Produces a value: sets bytes or an object on `fill` (borrowed for the call, and ended by the return, not by
+ * quash_fill_commit), names the groups it depends on, and returns QUASH_OK. Any other status is a failure: it reaches
+ * the caller and all who wait, and nothing is kept. Returning QUASH_OK without a value counts as QUASH_LOAD_FAILED.
  */
 typedef quash_status quash_load_fn(quash_fill *fill, void *context);
 
@@ -146,6 +149,7 @@ typedef quash_status quash_load_fn(quash_fill *fill, void *context);
  * The entry of this key, acquired into *entry; on a miss, calls `load` on this thread, or waits for the thread that is
  * already loading the key. One whose awaited load was voided (cancelled, removed) tries again; after the second time it
  * loads for itself alone, so that each caller loads at most once and waits for at most two loads.
+ * While no table is attached and detached_ttl_ms is 0, nothing could be shared, so nobody waits: each loads for itself.
  * `options` may be NULL.
  * QUASH_TIMED_OUT: another's load took longer than the time-out (it goes on, and its value is kept).
  * QUASH_DEADLOCK: this thread is loading this very key. QUASH_NO_MEMORY, QUASH_INVALID, or what the loader returned.
@@ -161,6 +165,8 @@ QUASH_API quash_status quash_cache_get_or_load(quash_cache *cache, const void *k
 /*
  * Becomes the one who loads this key: takes the stamp, and makes others that miss the key wait. *fill must be ended
  * with quash_fill_commit or quash_fill_abandon, by any thread, in this call or a later turn of the event loop.
+ * No thread is its loader: quash_cache_get_or_load of the key waits for it on every thread, also on the one that began
+ * it.
  * QUASH_BUSY: somebody else loads it. QUASH_NO_MEMORY, QUASH_INVALID.
  */
 QUASH_API quash_status quash_fill_begin(quash_cache *cache, const void *key, size_t key_size, quash_fill **fill);
@@ -173,7 +179,7 @@ QUASH_API quash_status quash_fill_add_group(quash_fill *fill, const char *group)
 QUASH_API quash_status quash_fill_set_options(quash_fill *fill, const quash_entry_options *options);
 
 /* Sets the value; a value set earlier is dropped. Bytes are copied. An object is the cache's from a successful call on
- * (`destroy` may be NULL; on failure it stays the caller's); `cost` is what it counts against max_bytes.
+ * (not NULL; `destroy` may be; on failure it stays the caller's); `cost` is what it counts against max_bytes.
  * QUASH_NO_MEMORY, QUASH_INVALID. */
 QUASH_API quash_status quash_fill_set_bytes(quash_fill *fill, const void *bytes, size_t size);
 QUASH_API quash_status quash_fill_set_object(quash_fill *fill, void *object, quash_destroy_fn *destroy, void *context,
@@ -185,8 +191,9 @@ QUASH_API quash_stamp quash_fill_stamp(const quash_fill *fill);
 /*
  * Ends the fill with its value: kept, and handed to all who wait, unless it was voided while it was loading.
  * *entry (may be NULL) is the value, acquired for the caller, also when it was not kept; *kept (may be NULL) says
- * whether it was. The fill is gone in any case.
- * QUASH_LOAD_FAILED: no value was set. QUASH_NO_MEMORY. The waiters get the same status.
+ * whether it was. A value too large for the cache, or older than its ttl already, is handed out but not kept; one whose
+ * groups could not all be named goes to the caller only. The fill is gone in any case.
+ * QUASH_LOAD_FAILED: no value was set. QUASH_NO_MEMORY. The waiters get the same status. QUASH_INVALID: NULL.
  */
 QUASH_API quash_status quash_fill_commit(quash_fill *fill, quash_entry **entry, bool *kept);
 
@@ -198,10 +205,12 @@ QUASH_API void quash_fill_abandon(quash_fill *fill, quash_status status);
 
 /*
  * Keeps a value that the caller has read itself. `token`, taken from quash_cache_table's table *before* the value was
- * read, is copied. Replaces the entry of that key and voids a load of it that is under way. `options` may be NULL.
- * A value of which a group has been cancelled since the stamp is not kept, and that is QUASH_OK.
- * QUASH_TOO_LARGE: larger than max_bytes (nothing is evicted for it; the old entry is gone all the same).
- * QUASH_NO_MEMORY, QUASH_INVALID. put_object: on success the object is the cache's; on failure still the caller's.
+ * read, is copied. Replaces the entry of that key and voids a load of it that is under way. `options` may be NULL; a
+ * ttl counts from this call.
+ * A value of which a group has been cancelled since the stamp, or could not be named, is not kept, and that is
+ * QUASH_OK. QUASH_TOO_LARGE: larger than max_bytes (nothing is evicted for it; the old entry is gone all the same).
+ * QUASH_NO_MEMORY: the same. QUASH_INVALID: nothing was done; also for a token of another table.
+ * put_object: on success the object is the cache's; on failure still the caller's.
  */
 QUASH_API quash_status quash_cache_put(quash_cache *cache, const void *key, size_t key_size, const quash_token *token,
                                        const void *bytes, size_t size, const quash_entry_options *options);
@@ -226,7 +235,7 @@ typedef struct quash_cache_stats {
     uint64_t misses_expired;    /* past its ttl */
     uint64_t misses_cancelled;  /* one of its groups was cancelled, or the table was replaced */
     uint64_t misses_collateral; /* the table no longer remembered enough to rule it out */
-    uint64_t misses_detached;   /* no table was attached */
+    uint64_t misses_detached;   /* no table was attached, or none was when it was loaded */
     uint64_t loads;             /* fills that were committed with a value */
     uint64_t loads_failed;      /* fills that ended without one */
     uint64_t loads_voided; /* fills whose value was not kept because it was cancelled, removed or replaced meanwhile */

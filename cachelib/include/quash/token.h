@@ -13,7 +13,7 @@
  *     build(&structure);                         // 2. read, parse, compile ...
  *     quash_token_add(token, "tenant:42");       // 3. what it was made from
  *     ...
- *     if (quash_token_changed(token))            // one load while nothing was cancelled
+ *     if (quash_token_changed(token))            // compares a count while nothing was cancelled
  *         { quash_token_restart(token); build(&structure); quash_token_add(token, "tenant:42"); }
  *
  * Threads: quash_token_changed and quash_token_check may be called by any number of threads at once; the others need
@@ -39,7 +39,7 @@ typedef struct quash_token quash_token;
 /* Why a token is no longer good. */
 typedef enum quash_change {
     QUASH_UNCHANGED = 0,
-    QUASH_CHANGED = 1,    /* one of its groups was cancelled, or the table was replaced */
+    QUASH_CHANGED = 1,    /* one of its groups was cancelled or could not be named, or the table was replaced */
     QUASH_COLLATERAL = 2, /* the table no longer remembers enough to rule it out */
     QUASH_UNKNOWN = 3     /* the stamp was taken while no table was attached: nothing can be said, so not good */
 } quash_change;
@@ -48,10 +48,12 @@ typedef enum quash_change {
  * quash_token_free. QUASH_NO_MEMORY. With no table attached this succeeds, and the token counts as changed. */
 QUASH_API quash_status quash_token_new(quash_table *table, quash_token **token);
 
-/* The same with a stamp that was taken earlier, by this process or another one. */
+/* The same with a stamp that was taken earlier, by this process or another one. One that the attached table has not
+ * handed out, such as its predecessor's, makes a token that has changed. */
 QUASH_API quash_status quash_token_new_at(quash_table *table, quash_stamp stamp, quash_token **token);
 
-/* Adds a group (copied). Adding one twice is fine. QUASH_INVALID, QUASH_TOO_MANY. */
+/* Adds a group (copied). Adding one twice is fine. QUASH_INVALID, QUASH_TOO_MANY. A token on which this failed counts
+ * as changed until quash_token_restart: it would miss cancellations. */
 QUASH_API quash_status quash_token_add(quash_token *token, const char *group);
 
 /* Takes a new stamp and forgets the groups, for the next round of building. */

@@ -1,0 +1,212 @@
+/*
+ * token.c - change tokens.
+ *
+ * Invariant: `validated` equals the table's count of changes only if no group that the token names, or may yet name,
+ * had a completed cancellation after the stamp when that count was read. Two rules keep it: the count is read before
+ * the stamp (token_init) or before the groups (token_check), never after; and adding a group forgets the count.
+ *
+ * Ownership: a quash_token belongs to whoever made it and borrows its table.
+ */
+#include <quash/token.h>
+
+#include <stdlib.h>
+
+#include "group.h"
+#include "table.h"
+#include "token.h"
+
+/* No table reaches this count: a table has fewer stamps than that to hand out. */
+#define NEVER_VALIDATED UINT64_MAX
+
+struct quash_token {
+    quash_table *table; /* borrowed */
+    struct token token;
+};
+
+/* Acquire pairs with the release when a table is retired. */
+static bool map_ended(const struct table_map *map)
+{
+    return atomic_load_explicit(&map->header->retired, memory_order_acquire) != 0;
+}
+
+const struct table_map *token_map(quash_table *table)
+{
+    const struct table_map *map = table_current(table);
+    return map == NULL || map_ended(map) ? NULL : map;
+}
+
+static void token_start(struct token *token, const struct table_map *map, quash_stamp stamp, uint64_t validated)
+{
+    token->head.incarnation = stamp.incarnation;
+    token->head.stamp = stamp.sequence;
+    atomic_store_explicit(&token->head.validated, validated, memory_order_relaxed);
+    token->head.ended = false;
+    token->head.hash_count = 1;
+    token->seed = map == NULL ? 0 : map->seed;
+    token->groups = 0;
+    token->hash[0] = group_all_hash(token->seed);
+}
+
+void token_init(struct token *token, const struct table_map *map)
+{
+    quash_stamp stamp = {0, 0};
+    uint64_t changes = NEVER_VALIDATED;
+    if (map != NULL) {
+        changes = table_map_changes(map);
+        /* After the count, which moves when a table ends: a table that ends from here on fails the first check, one
+         * that ended before must not be stamped with, since its count stands still. */
+        if (map_ended(map))
+            map = NULL;
+    }
+    if (map != NULL)
+        stamp = (quash_stamp){map->incarnation, table_map_sequence(map)};
+    token_start(token, map, stamp, changes);
+}
+
+void token_init_at(struct token *token, const struct table_map *map, quash_stamp stamp)
+{
+    token_start(token, map, stamp, NEVER_VALIDATED);
+    token->head.ended =
+        map == NULL || map->incarnation != stamp.incarnation || stamp.sequence > table_map_sequence(map);
+}
+
+static bool token_has(const struct token *token, uint64_t hash)
+{
+    for (uint32_t i = 0; i < token->head.hash_count; i++) {
+        if (token->hash[i] == hash)
+            return true;
+    }
+    return false;
+}
+
+quash_status token_add(struct token *token, const char *group)
+{
+    size_t length = group_length(group);
+    if (length == 0)
+        return QUASH_INVALID;
+    uint64_t hash = group_hash(group, length, token->seed);
+    if (token_has(token, hash))
+        return QUASH_OK;
+    if (token->groups == QUASH_TOKEN_GROUPS_MAX)
+        return QUASH_TOO_MANY;
+
+    token->groups++;
+    token->hash[token->head.hash_count++] = hash;
+    uint64_t kind_hash;
+    if (group_kind_hash(group, length, token->seed, &kind_hash) && !token_has(token, kind_hash))
+        token->hash[token->head.hash_count++] = kind_hash;
+    /* The count says nothing about a group that was not among those checked. */
+    atomic_store_explicit(&token->head.validated, NEVER_VALIDATED, memory_order_relaxed);
+    return QUASH_OK;
+}
+
+quash_change token_check(struct token_head *head, const uint64_t *hashes, const struct table_map *map)
+{
+    if (head->incarnation == 0)
+        return QUASH_UNKNOWN;
+    if (head->ended || map == NULL || map->incarnation != head->incarnation)
+        return QUASH_CHANGED;
+
+    uint64_t changes = table_map_changes(map);
+    if (changes == atomic_load_explicit(&head->validated, memory_order_relaxed))
+        return QUASH_UNCHANGED;
+    switch (table_map_check(map, hashes, head->hash_count, head->stamp)) {
+    case TABLE_UNCHANGED:
+        atomic_store_explicit(&head->validated, changes, memory_order_relaxed);
+        return QUASH_UNCHANGED;
+    case TABLE_COLLATERAL:
+        return QUASH_COLLATERAL;
+    case TABLE_CHANGED:
+    case TABLE_RETIRED:
+        break;
+    }
+    return QUASH_CHANGED;
+}
+
+void token_head_copy(struct token_head *to, const struct token_head *from)
+{
+    to->incarnation = from->incarnation;
+    to->stamp = from->stamp;
+    atomic_store_explicit(&to->validated, atomic_load_explicit(&from->validated, memory_order_relaxed),
+                          memory_order_relaxed);
+    to->hash_count = from->hash_count;
+    to->ended = from->ended;
+}
+
+quash_table *token_table(const quash_token *token)
+{
+    return token->table;
+}
+
+const struct token *token_inside(const quash_token *token)
+{
+    return &token->token;
+}
+
+/* ---- The public face ---- */
+
+static quash_status token_alloc(quash_table *table, quash_token **token)
+{
+    if (table == NULL || token == NULL)
+        return QUASH_INVALID;
+    quash_token *made = malloc(sizeof *made);
+    if (made == NULL)
+        return QUASH_NO_MEMORY;
+    made->table = table;
+    *token = made;
+    return QUASH_OK;
+}
+
+quash_status quash_token_new(quash_table *table, quash_token **token)
+{
+    quash_status status = token_alloc(table, token);
+    if (status == QUASH_OK)
+        token_init(&(*token)->token, token_map(table));
+    return status;
+}
+
+quash_status quash_token_new_at(quash_table *table, quash_stamp stamp, quash_token **token)
+{
+    quash_status status = token_alloc(table, token);
+    if (status == QUASH_OK)
+        token_init_at(&(*token)->token, token_map(table), stamp);
+    return status;
+}
+
+quash_status quash_token_add(quash_token *token, const char *group)
+{
+    if (token == NULL)
+        return QUASH_INVALID;
+    quash_status status = token_add(&token->token, group);
+    if (status != QUASH_OK)
+        token->token.head.ended = true;
+    return status;
+}
+
+void quash_token_restart(quash_token *token)
+{
+    token_init(&token->token, token_map(token->table));
+}
+
+quash_stamp quash_token_stamp(const quash_token *token)
+{
+    return (quash_stamp){token->token.head.incarnation, token->token.head.stamp};
+}
+
+bool quash_token_changed(const quash_token *token)
+{
+    return quash_token_check(token) != QUASH_UNCHANGED;
+}
+
+quash_change quash_token_check(const quash_token *token)
+{
+    /* Logically const: `validated` only remembers the answer. Every quash_token is malloc'ed, so none is really const.
+     */
+    struct quash_token *inside = (struct quash_token *)(uintptr_t)token;
+    return token_check(&inside->token.head, inside->token.hash, token_map(token->table));
+}
+
+void quash_token_free(quash_token *token)
+{
+    free(token);
+}
