@@ -1,0 +1,20 @@
+/*
+ * topic.h - AMQP topic patterns: words between dots, `*` stands for exactly one word, `#` for any number of them.
+ */
+#ifndef QUASHD_TOPIC_H
+#define QUASHD_TOPIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define TOPIC_BYTES_MAX 255 /* a short string of AMQP */
+
+/* Whether `pattern` can be used; if not, problem[size] says why. A wildcard is a whole word: `orders*` is refused,
+ * because the broker would look for a literal asterisk. */
+bool topic_check(const char *pattern, char *problem, size_t size);
+
+/* Whether the routing key matches, by the rules of a topic exchange: an empty key has no words, not one empty word.
+ * Takes at most (words of the pattern) * (bytes of the key) steps and no memory. */
+bool topic_match(const char *pattern, const char *routing_key);
+
+#endif
