@@ -1,0 +1,135 @@
+/*
+ * delivery.c - see delivery.h.
+ */
+#include "delivery.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum state { NONE, HEADER, BODY };
+
+struct delivery_reader {
+    enum state state;
+    struct delivery delivery;
+    size_t body_bytes_max;
+    unsigned char *buffer; /* kept from one delivery to the next */
+    size_t buffer_size;
+    uint64_t received; /* bytes of the body so far, kept or not */
+};
+
+struct delivery_reader *delivery_reader_new(size_t body_bytes_max)
+{
+    struct delivery_reader *reader = calloc(1, sizeof *reader);
+    if (reader != NULL)
+        reader->body_bytes_max = body_bytes_max;
+    return reader;
+}
+
+void delivery_reader_free(struct delivery_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    free(reader->buffer);
+    free(reader);
+}
+
+void delivery_reader_reset(struct delivery_reader *reader)
+{
+    reader->state = NONE;
+}
+
+const struct delivery *delivery_reader_get(const struct delivery_reader *reader)
+{
+    return &reader->delivery;
+}
+
+/* Returns whether the name is whole, without a NUL inside. */
+static bool copy_name(char out[DELIVERY_NAME_SIZE], amqp_bytes_t name)
+{
+    size_t length = name.len < DELIVERY_NAME_SIZE ? name.len : DELIVERY_NAME_SIZE - 1;
+    if (length > 0)
+        memcpy(out, name.bytes, length);
+    out[length] = '\0';
+    return strlen(out) == name.len;
+}
+
+static void begin(struct delivery_reader *reader, const amqp_basic_deliver_t *deliver)
+{
+    struct delivery *delivery = &reader->delivery;
+    delivery->tag = deliver->delivery_tag;
+    delivery->redelivered = deliver->redelivered != 0;
+    bool exchange_whole = copy_name(delivery->exchange, deliver->exchange);
+    bool routing_key_whole = copy_name(delivery->routing_key, deliver->routing_key);
+    delivery->nul_in_names = !exchange_whole || !routing_key_whole;
+    delivery->body = NULL;
+    delivery->body_size = 0;
+    delivery->body_sent = 0;
+    reader->received = 0;
+    reader->state = HEADER;
+}
+
+/* Makes room for a body of this size. A buffer that once held a large body stays: it is bounded by the limit. */
+static bool reserve(struct delivery_reader *reader, size_t size)
+{
+    if (size <= reader->buffer_size)
+        return true;
+    size_t wanted = reader->buffer_size == 0 ? 4096 : reader->buffer_size;
+    while (wanted < size)
+        wanted *= 2;
+    unsigned char *buffer = realloc(reader->buffer, wanted);
+    if (buffer == NULL)
+        return false;
+    reader->buffer = buffer;
+    reader->buffer_size = wanted;
+    return true;
+}
+
+static enum delivery_step take_header(struct delivery_reader *reader, uint64_t body_size)
+{
+    struct delivery *delivery = &reader->delivery;
+    delivery->body_sent = body_size;
+    if (body_size <= reader->body_bytes_max) {
+        if (!reserve(reader, (size_t)body_size))
+            return DELIVERY_NO_MEMORY;
+        delivery->body = body_size > 0 ? (const void *)reader->buffer : "";
+        delivery->body_size = (size_t)body_size;
+    }
+    reader->state = body_size > 0 ? BODY : NONE;
+    return body_size > 0 ? DELIVERY_MORE : DELIVERY_WHOLE;
+}
+
+static enum delivery_step take_body(struct delivery_reader *reader, amqp_bytes_t fragment)
+{
+    struct delivery *delivery = &reader->delivery;
+    if (fragment.len > delivery->body_sent - reader->received)
+        return DELIVERY_BROKEN;
+    if (delivery->body != NULL && fragment.len > 0)
+        memcpy(reader->buffer + reader->received, fragment.bytes, fragment.len);
+    reader->received += fragment.len;
+    if (reader->received < delivery->body_sent)
+        return DELIVERY_MORE;
+    reader->state = NONE;
+    return DELIVERY_WHOLE;
+}
+
+enum delivery_step delivery_reader_feed(struct delivery_reader *reader, const amqp_frame_t *frame)
+{
+    switch (reader->state) {
+    case NONE:
+        if (frame->frame_type != AMQP_FRAME_METHOD)
+            return DELIVERY_BROKEN;
+        if (frame->payload.method.id != AMQP_BASIC_DELIVER_METHOD)
+            return DELIVERY_NOT_OURS;
+        begin(reader, frame->payload.method.decoded);
+        return DELIVERY_MORE;
+    case HEADER:
+        if (frame->frame_type != AMQP_FRAME_HEADER || frame->payload.properties.class_id != AMQP_BASIC_CLASS)
+            return DELIVERY_BROKEN;
+        return take_header(reader, frame->payload.properties.body_size);
+    case BODY:
+        if (frame->frame_type != AMQP_FRAME_BODY)
+            return DELIVERY_BROKEN;
+        return take_body(reader, frame->payload.body_fragment);
+    }
+    return DELIVERY_BROKEN;
+}
