@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "cache.h"
+#include "clock.h"
 #include "fill.h"
 
 /* Loads of others that one lookup waits for. */
@@ -58,15 +59,8 @@ static quash_status load_run(quash_cache *cache, struct flight *flight, const st
 
 static struct timespec deadline_after_ms(uint32_t timeout_ms)
 {
-    struct timespec deadline;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += (time_t)(timeout_ms / 1000);
-    deadline.tv_nsec += (long)(timeout_ms % 1000) * 1000000L;
-    if (deadline.tv_nsec >= 1000000000L) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000L;
-    }
-    return deadline;
+    uint64_t deadline_ns = clock_monotonic_ns() + (uint64_t)timeout_ms * 1000000;
+    return (struct timespec){.tv_sec = (time_t)(deadline_ns / 1000000000), .tv_nsec = (long)(deadline_ns % 1000000000)};
 }
 
 enum step {

@@ -217,11 +217,14 @@ quash_status quash_table_open(const char *path, const quash_table_options *optio
         return status;
 
     struct table_map *map;
-    status = table_file_attach(handle->path, &access, &map, error);
+    quash_error reason; /* not the caller's: a missing table may turn out to be no failure */
+    status = table_file_attach(handle->path, &access, &map, &reason);
     if (status == QUASH_OK) {
         table_publish(handle, map);
     } else if (status != QUASH_NOT_FOUND || options->must_exist) {
         quash_table_close(handle);
+        if (error != NULL)
+            *error = reason;
         return status;
     }
     *table = handle;

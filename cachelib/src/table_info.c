@@ -6,7 +6,6 @@
  * after it; a worker's successor reads them when nobody writes any more.
  */
 #include <stddef.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"

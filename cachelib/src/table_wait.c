@@ -45,6 +45,7 @@ quash_status quash_table_wait(quash_table *table, uint64_t *changes, uint32_t ti
     if (table == NULL || changes == NULL)
         return QUASH_INVALID;
     const uint64_t deadline_ns = clock_monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
+    uint64_t began_with = 0; /* the incarnation that this call found first */
     for (;;) {
         const struct table_map *map = table_current(table);
         if (map == NULL)
@@ -52,9 +53,11 @@ quash_status quash_table_wait(quash_table *table, uint64_t *changes, uint32_t ti
         /* A successor's count may happen to be the one that the caller knows from its predecessor. Relaxed: the word is
          * compared and nothing else. */
         uint64_t waited = atomic_exchange_explicit(&table->waited_incarnation, map->incarnation, memory_order_relaxed);
+        if (began_with == 0)
+            began_with = waited != 0 ? waited : map->incarnation;
         uint64_t count = table_map_changes(map);
         uint64_t now_ns = clock_monotonic_ns();
-        if (count == *changes && (waited == 0 || waited == map->incarnation)) {
+        if (count == *changes && began_with == map->incarnation) {
             if (now_ns >= deadline_ns)
                 return QUASH_TIMED_OUT;
             uint64_t left_ns = deadline_ns - now_ns;

@@ -1,3 +1,6 @@
+/*
+ * test_broker_url.c - what is a usable URL of a broker, and what of it may be shown.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-
 #include "config.h"
 #include "config_values.h"
 

@@ -1,3 +1,6 @@
+/*
+ * test_delivery.c - frames become deliveries, whatever their pieces and sizes, and nothing else is let through.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -5,6 +5,8 @@
  */
 #include "rules_support.h"
 
+#include "event_record.h"
+#include "json_text.h"
 
 static uint64_t random_state;
 

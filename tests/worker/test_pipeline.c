@@ -78,7 +78,7 @@ static int set_up(void **state)
 {
     (void)state;
     start_worker(RULES_HASH);
-    /* As after a successful start: nothing to settle. */
+    /* As after a successful start: no gap to close. */
     pipeline_consuming(pipeline, SOURCE);
     return !pipeline_apply(pipeline);
 }
@@ -288,11 +288,11 @@ static void a_new_table_is_flushed(void **state)
     assert_true(changed(before, "anything:1"));
 }
 
-static void a_doubt_is_settled_only_when_the_queue_is_consumed(void **state)
+static void a_gap_is_closed_only_when_the_queue_is_consumed(void **state)
 {
     (void)state;
     quash_stamp before = quash_table_stamp(table);
-    pipeline_doubt(pipeline, "a test");
+    pipeline_gap(pipeline, "a test");
     take("{\"id\": 1}");
     assert_true(pipeline_apply(pipeline));
     assert_false(changed(before, "user:2"));
@@ -307,17 +307,17 @@ static void a_doubt_is_settled_only_when_the_queue_is_consumed(void **state)
     assert_false(changed(before, "user:2"));
 }
 
-static void a_doubt_outlives_a_worker_that_dies_in_it(void **state)
+static void a_gap_outlives_a_worker_that_dies_in_it(void **state)
 {
     (void)state;
-    pipeline_doubt(pipeline, "a test");
+    pipeline_gap(pipeline, "a test");
     assert_true(successor_flushes(RULES_HASH, SOURCE));
 }
 
-static void a_doubt_outlives_a_worker_that_dies_before_it_has_flushed(void **state)
+static void a_gap_outlives_a_worker_that_dies_before_it_has_flushed(void **state)
 {
     (void)state;
-    pipeline_doubt(pipeline, "a test");
+    pipeline_gap(pipeline, "a test");
     pipeline_consuming(pipeline, SOURCE);
     assert_true(successor_flushes(RULES_HASH, SOURCE));
 }
@@ -373,9 +373,9 @@ int main(void)
         CLAIM(a_successor_goes_on_where_nothing_is_different),
         CLAIM(other_rules_or_another_source_cancel_everything_once),
         CLAIM(a_new_table_is_flushed),
-        CLAIM(a_doubt_is_settled_only_when_the_queue_is_consumed),
-        CLAIM(a_doubt_outlives_a_worker_that_dies_in_it),
-        CLAIM(a_doubt_outlives_a_worker_that_dies_before_it_has_flushed),
+        CLAIM(a_gap_is_closed_only_when_the_queue_is_consumed),
+        CLAIM(a_gap_outlives_a_worker_that_dies_in_it),
+        CLAIM(a_gap_outlives_a_worker_that_dies_before_it_has_flushed),
         CLAIM(a_removed_table_is_replaced_flushed_and_keeps_its_note),
         CLAIM(rules_behind_a_binding_are_named),
     };

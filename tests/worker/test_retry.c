@@ -1,3 +1,6 @@
+/*
+ * test_retry.c - how long to wait before the next attempt, and how often to complain.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

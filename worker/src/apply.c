@@ -1,5 +1,5 @@
 /*
- * apply.c - see apply.h.
+ * apply.c - cancelling in the table that is served, and the note of what it was served with. See apply.h.
  */
 #include "apply.h"
 

@@ -1,6 +1,8 @@
 /*
- * broker.c - see broker.h. The TCP connection is made here and handed to rabbitmq-c: the library's own connect keeps
- * the reason of a failure to itself and cannot be interrupted.
+ * broker.c - connections to the broker, and their failures in words. See broker.h.
+ *
+ * The TCP connection is made here and handed to rabbitmq-c: the library's own connect keeps the reason of a failure to
+ * itself and cannot be interrupted.
  */
 #define _GNU_SOURCE /* TCP_USER_TIMEOUT */
 

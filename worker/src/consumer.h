@@ -4,7 +4,7 @@
  *
  * The queue decides whether events may have been missed. It is looked for before it is declared: a queue that was
  * absent has held no events, so everything that happened in the meantime is unknown. An exchange that was missing has
- * routed none. Both are a *doubt*, told to the handler before anything is changed at the broker, and settled by it once
+ * routed none. Both are a *gap*, told to the handler before anything is changed at the broker, and closed by it once
  * the queue is consumed.
  */
 #ifndef QUASHD_CONSUMER_H
@@ -26,7 +26,7 @@ struct consumer_handler {
      * acknowledged before that. */
     bool (*apply)(void *context);
     /* From some instant in the past until the next `consuming`, events may pass unseen; `reason` is a constant. */
-    void (*doubt)(void *context, const char *reason);
+    void (*gap)(void *context, const char *reason);
     /* From now on none can. `source` identifies the broker, the virtual host and the queue. An apply follows. */
     void (*consuming)(void *context, uint64_t source);
     /* The names of the rules that need this binding, quoted, for a person; "" if they cannot be told. */

@@ -1,5 +1,5 @@
 /*
- * consumer_queue.c - see consumer_queue.h.
+ * consumer_queue.c - from a fresh connection to a queue that is consumed. See consumer_queue.h.
  *
  * A queue that exists is never declared again: between the look and a declaration it could vanish and come back empty,
  * and nobody would notice. As it is, consuming a queue that has vanished fails, and the next attempt finds it absent.
@@ -59,7 +59,7 @@ static bool find_or_declare(amqp_connection_state_t connection, const struct con
         describe(&reply, "looking for the queue", "the permissions to configure, read and write it", problem);
         return false;
     }
-    handler->doubt(handler->context, "the queue was absent, so events may have gone by");
+    handler->gap(handler->context, "the queue was absent, so events may have gone by");
     return broker_reopen_channel(connection, problem) && declare(connection, options, problem);
 }
 
@@ -76,7 +76,7 @@ static bool bind_queue(amqp_connection_state_t connection, const struct consumer
         if (reply.reply_type == AMQP_RESPONSE_NORMAL)
             continue;
         if (broker_reply_code(&reply) == CODE_NOT_FOUND) {
-            handler->doubt(handler->context, "an exchange was missing, so events may have gone by");
+            handler->gap(handler->context, "an exchange was missing, so events may have gone by");
             char rules[256];
             handler->describe(handler->context, binding, rules, sizeof rules);
             snprintf(

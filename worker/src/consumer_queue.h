@@ -8,7 +8,7 @@
 
 /*
  * Looks whether the queue exists, declares it only if not, binds it as the rules need, and consumes it, exclusively.
- * Tells the handler of a doubt before it changes anything at the broker. False on failure, with a sentence in
+ * Tells the handler of a gap before it changes anything at the broker. False on failure, with a sentence in
  * `problem`; the connection is of no more use then.
  */
 bool consumer_queue_open(amqp_connection_state_t connection, const struct consumer_options *options,

@@ -1,5 +1,5 @@
 /*
- * delivery.c - see delivery.h.
+ * delivery.c - a delivery from its frames. See delivery.h, which draws the states.
  */
 #include "delivery.h"
 

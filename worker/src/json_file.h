@@ -51,7 +51,7 @@ struct json_place json_place_index(const struct json_place *parent, size_t index
 void json_problem(struct problems *problems, const struct json_place *place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* "an object", "a string", "the integer 42", … : what was found, for a sentence. Uses `out` if it must. */
+/* "an object", "the string "x"", "the number 42", … : what was found, for a sentence. Returns out. */
 const char *json_found(const json_t *value, char *out, size_t size);
 
 /* Whether `value` has that type; if not, adds "found …; expected EXPECTED". `expected` says it in words, with an
@@ -63,7 +63,7 @@ bool json_expect(const json_t *value, json_type type, const char *expected, cons
 bool json_check_keys(json_t *object, const char *const *known, const struct json_place *place,
                      struct problems *problems);
 
-/* The member `key`; if there is none, adds "the key KEY is missing; EXPECTED". Borrowed. */
+/* The member `key`; if there is none, adds "the key KEY is missing; expected EXPECTED". Borrowed. */
 json_t *json_require(const json_t *object, const char *key, const char *expected, const struct json_place *place,
                      struct problems *problems);
 

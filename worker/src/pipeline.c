@@ -1,8 +1,8 @@
 /*
- * pipeline.c - see pipeline.h.
+ * pipeline.c - deliveries become groups, groups are cancelled. See pipeline.h.
  *
  * Whatever cannot be understood or kept is widened: to `*` when the event cannot be read or memory runs out, which
- * needs no memory itself. A doubt is settled in this order: the note in the table is erased, the queue is consumed, `*`
+ * needs no memory itself. A gap is closed in this order: the note in the table is erased, the queue is consumed, `*`
  * is cancelled, the note is written; see apply.h. A note that tells of another source or other rules need not be
  * erased: until `*` is cancelled nothing of the new source is acknowledged, so it stays true.
  */
@@ -26,9 +26,9 @@ struct pipeline {
     struct apply *apply;
     struct groups *groups; /* the batch */
     bool all;              /* the batch is `*`, whatever `groups` holds */
-    const char *doubt;     /* why events may have been missed; NULL: none may */
-    bool settling;         /* the doubt ends with the next apply: the queue is being consumed */
-    uint64_t source;       /* what is consumed, while `settling` */
+    const char *gap;       /* why events may have been missed; NULL: none may */
+    bool closing;          /* the gap ends with the next apply: the queue is being consumed */
+    uint64_t source;       /* what is consumed, while `closing` */
     struct log_sampler malformed_sampler;
     struct log_sampler widened_sampler;
     /* Relaxed: they are only counts. */
@@ -124,19 +124,19 @@ bool pipeline_take(void *context, const struct delivery *delivery)
 
 /* ---- Applying */
 
-static void settle(struct pipeline *pipeline)
+static void close_gap(struct pipeline *pipeline)
 {
     apply_set_source(pipeline->apply, pipeline->source);
     count(&pipeline->flushes, 1);
-    log_line(LOG_WARN, "cancelled everything: events may have been missed", "reason", pipeline->doubt, NULL);
-    pipeline->doubt = NULL;
-    pipeline->settling = false;
+    log_line(LOG_WARN, "cancelled everything: events may have been missed", "reason", pipeline->gap, NULL);
+    pipeline->gap = NULL;
+    pipeline->closing = false;
 }
 
 bool pipeline_apply(void *context)
 {
     struct pipeline *pipeline = context;
-    bool all = pipeline->all || pipeline->settling;
+    bool all = pipeline->all || pipeline->closing;
     const char *const *names = all ? everything : groups_names(pipeline->groups);
     size_t name_count = all ? 1 : groups_count(pipeline->groups);
     if (name_count == 0)
@@ -147,30 +147,30 @@ bool pipeline_apply(void *context)
     count(&pipeline->group_count, name_count);
     groups_clear(pipeline->groups);
     pipeline->all = false;
-    if (pipeline->settling)
-        settle(pipeline);
+    if (pipeline->closing)
+        close_gap(pipeline);
     return true;
 }
 
 /* ---- Continuity */
 
-void pipeline_doubt(void *context, const char *reason)
+void pipeline_gap(void *context, const char *reason)
 {
     struct pipeline *pipeline = context;
     apply_forget_source(pipeline->apply);
-    pipeline->doubt = reason;
-    pipeline->settling = false;
+    pipeline->gap = reason;
+    pipeline->closing = false;
 }
 
 void pipeline_consuming(void *context, uint64_t source)
 {
     struct pipeline *pipeline = context;
-    if (pipeline->doubt == NULL)
-        pipeline->doubt = apply_source_differs(pipeline->apply, source);
-    if (pipeline->doubt == NULL)
+    if (pipeline->gap == NULL)
+        pipeline->gap = apply_source_differs(pipeline->apply, source);
+    if (pipeline->gap == NULL)
         return;
     pipeline->source = source;
-    pipeline->settling = true;
+    pipeline->closing = true;
 }
 
 /* ---- Explaining */

@@ -24,7 +24,7 @@ void pipeline_free(struct pipeline *pipeline);
 /* The members of a consumer_handler, whose context is the pipeline. */
 bool pipeline_take(void *context, const struct delivery *delivery);
 bool pipeline_apply(void *context);
-void pipeline_doubt(void *context, const char *reason);
+void pipeline_gap(void *context, const char *reason);
 void pipeline_consuming(void *context, uint64_t source);
 void pipeline_describe(void *context, const struct binding *binding, char *out, size_t size);
 

@@ -1,5 +1,6 @@
 /*
- * publisher.c - see publisher.h. rabbitmq-c before 0.15 knows nothing of confirmations, so their frames are read here.
+ * publisher.c - publishing with confirmations. See publisher.h. rabbitmq-c before 0.15 knows nothing of confirmations,
+ * so their frames are read here.
  *
  * Events are numbered from 1. The broker confirms them in any order, one or "up to this one" at a time:
  *

@@ -154,14 +154,16 @@ static bool run(struct worker *worker)
         .context = worker->pipeline,
         .take = pipeline_take,
         .apply = pipeline_apply,
-        .doubt = pipeline_doubt,
+        .gap = pipeline_gap,
         .consuming = pipeline_consuming,
         .describe = pipeline_describe,
     };
     init_loop(worker);
     worker->consumer = consumer_start(&options, &handler);
     if (worker->consumer == NULL) {
-        log_line(LOG_ERROR, "cannot start the consumer's thread: out of memory or of file descriptors", NULL);
+        log_line(LOG_ERROR,
+                 "cannot start the consumer's thread: out of memory, file descriptors or threads (ulimit -n, -u)",
+                 NULL);
         return false;
     }
     ev_run(worker->loop, 0);

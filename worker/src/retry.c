@@ -1,5 +1,5 @@
 /*
- * retry.c - see retry.h.
+ * retry.c - growing waits, spread by chance, and complaints at growing intervals. See retry.h.
  */
 #include "retry.h"
 

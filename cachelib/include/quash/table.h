@@ -85,7 +85,8 @@ typedef struct quash_table_serve_options {
  * damaged, other size, open to more writers than `mode` allows, half of its stamps handed out) is retired first, so
  * that its readers move on. A missing parent directory is made, one level.
  * `*fresh` says whether the table is new: then nothing is known about earlier cancellations, and the caller must treat
- * what came before as a gap. The lock ends with quash_table_close or with the process.
+ * what came before as a gap. The lock ends with quash_table_close, or with the process and those that it forked and
+ * that did not exec.
  * QUASH_BUSY when another worker holds the lock; else as quash_table_open. A path that leads to something that never
  * was a table (directory, symbolic link, foreign file) is refused, never overwritten.
  */
