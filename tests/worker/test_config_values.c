@@ -14,6 +14,7 @@
 
 #include "config.h"
 #include "config_values.h"
+#include "short_string.h"
 
 static bool accepts(enum setting setting, const char *text)
 {
@@ -101,7 +102,7 @@ static void names_and_paths_end_at_their_limits(void **state)
         size_t most;
     } limits[] = {
         {SETTING_INSTANCE, CONFIG_INSTANCE_MAX},
-        {SETTING_EXCHANGE, CONFIG_EXCHANGE_MAX},
+        {SETTING_EXCHANGE, SHORT_STRING_BYTES_MAX},
         {SETTING_RULES, CONFIG_PATH_MAX},
         {SETTING_TABLE, CONFIG_PATH_MAX},
     };

@@ -113,7 +113,7 @@ static void every_short_pattern_agrees_with_the_definition(void **state)
 static void a_hostile_pattern_costs_no_more_than_a_product(void **state)
 {
     (void)state;
-    char pattern[TOPIC_BYTES_MAX + 1] = "", key[TOPIC_BYTES_MAX + 1] = "";
+    char pattern[SHORT_STRING_BYTES_MAX + 1] = "", key[SHORT_STRING_BYTES_MAX + 1] = "";
     for (int i = 0; i < 63; i++)
         strcat(pattern, "#.a.");
     strcat(pattern, "b");
@@ -142,11 +142,11 @@ static void a_wildcard_inside_a_word_is_refused(void **state)
 static void a_pattern_may_have_255_bytes_and_no_more(void **state)
 {
     (void)state;
-    char problem[256], pattern[TOPIC_BYTES_MAX + 2];
-    for (size_t length = TOPIC_BYTES_MAX - 1; length <= TOPIC_BYTES_MAX + 1; length++) {
+    char problem[256], pattern[SHORT_STRING_BYTES_MAX + 2];
+    for (size_t length = SHORT_STRING_BYTES_MAX - 1; length <= SHORT_STRING_BYTES_MAX + 1; length++) {
         memset(pattern, 'a', length);
         pattern[length] = '\0';
-        assert_int_equal(topic_check(pattern, problem, sizeof problem), length <= TOPIC_BYTES_MAX);
+        assert_int_equal(topic_check(pattern, problem, sizeof problem), length <= SHORT_STRING_BYTES_MAX);
     }
     assert_non_null(strstr(problem, "256 bytes"));
 }

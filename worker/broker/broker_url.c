@@ -24,7 +24,7 @@ static int hex_digit(char c)
 }
 
 /* Copies a percent-encoded part; `what` names it in the sentence. */
-static bool decode(const char *from, size_t length, char out[BROKER_URL_PART_SIZE], const char *what, char *problem,
+static bool decode(const char *from, size_t length, char out[SHORT_STRING_SIZE], const char *what, char *problem,
                    size_t problem_size)
 {
     size_t used = 0;
@@ -47,8 +47,8 @@ static bool decode(const char *from, size_t length, char out[BROKER_URL_PART_SIZ
             snprintf(problem, problem_size, "its %s contains a NUL byte (%%00)", what);
             return false;
         }
-        if (used + 1 >= BROKER_URL_PART_SIZE) {
-            snprintf(problem, problem_size, "its %s is longer than %d bytes", what, BROKER_URL_PART_SIZE - 1);
+        if (used + 1 >= SHORT_STRING_SIZE) {
+            snprintf(problem, problem_size, "its %s is longer than %d bytes", what, SHORT_STRING_BYTES_MAX);
             return false;
         }
         out[used++] = c;

@@ -8,14 +8,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define BROKER_URL_PART_SIZE 256 /* with its NUL; AMQP's short strings end at 255 bytes */
-#define BROKER_PORT_DEFAULT  5672u
+#include "short_string.h"
+
+#define BROKER_PORT_DEFAULT 5672u
 
 struct broker_url {
-    char user[BROKER_URL_PART_SIZE];
-    char password[BROKER_URL_PART_SIZE];
-    char host[BROKER_URL_PART_SIZE]; /* of an IPv6 address without its brackets */
-    char vhost[BROKER_URL_PART_SIZE];
+    char user[SHORT_STRING_SIZE];
+    char password[SHORT_STRING_SIZE];
+    char host[SHORT_STRING_SIZE]; /* of an IPv6 address without its brackets */
+    char vhost[SHORT_STRING_SIZE];
     char port[6];
 };
 

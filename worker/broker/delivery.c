@@ -44,9 +44,9 @@ const struct delivery *delivery_reader_get(const struct delivery_reader *reader)
 }
 
 /* Returns whether the name is whole, without a NUL inside. */
-static bool copy_name(char out[DELIVERY_NAME_SIZE], amqp_bytes_t name)
+static bool copy_name(char out[SHORT_STRING_SIZE], amqp_bytes_t name)
 {
-    size_t length = name.len < DELIVERY_NAME_SIZE ? name.len : DELIVERY_NAME_SIZE - 1;
+    size_t length = name.len < SHORT_STRING_SIZE ? name.len : SHORT_STRING_SIZE - 1;
     if (length > 0)
         memcpy(out, name.bytes, length);
     out[length] = '\0';

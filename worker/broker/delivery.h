@@ -16,15 +16,14 @@
 #include <stdint.h>
 
 #include "broker.h"
-
-#define DELIVERY_NAME_SIZE 256 /* AMQP's short strings are at most 255 bytes */
+#include "short_string.h"
 
 struct delivery {
     uint64_t tag;
     bool redelivered;
     bool nul_in_names; /* exchange or routing key contain a NUL byte: the strings below end before it */
-    char exchange[DELIVERY_NAME_SIZE];
-    char routing_key[DELIVERY_NAME_SIZE];
+    char exchange[SHORT_STRING_SIZE];
+    char routing_key[SHORT_STRING_SIZE];
     const void *body; /* borrowed from the reader until the next frame is fed; not NUL-terminated */
     size_t body_size; /* bytes at `body`; 0 when the body was too large to keep */
     uint64_t body_sent;

@@ -17,6 +17,7 @@
 #include <sys/time.h>
 
 #include "clock.h"
+#include "short_string.h"
 
 #define READ_EVERY 64u /* events sent between looks for confirmations */
 
@@ -27,8 +28,8 @@ struct publisher {
     uint64_t sent;
     uint64_t oldest; /* the first that has no answer; sent + 1 if none */
     bool answered[PUBLISHER_WINDOW];
-    char unroutable_exchange[256];
-    char unroutable_key[256];
+    char unroutable_exchange[SHORT_STRING_SIZE];
+    char unroutable_key[SHORT_STRING_SIZE];
 };
 
 struct publisher *publisher_open(const struct broker_url *url, const struct broker_identity *identity,
@@ -107,9 +108,9 @@ static void take_answer(struct publisher *publisher, uint64_t number, bool multi
     }
 }
 
-static void copy_name(char out[256], amqp_bytes_t name)
+static void copy_name(char out[SHORT_STRING_SIZE], amqp_bytes_t name)
 {
-    snprintf(out, 256, "%.*s", (int)name.len, name.bytes != NULL ? (const char *)name.bytes : "");
+    snprintf(out, SHORT_STRING_SIZE, "%.*s", (int)name.len, name.bytes != NULL ? (const char *)name.bytes : "");
 }
 
 static void take_return(struct publisher *publisher, const amqp_basic_return_t *returned)

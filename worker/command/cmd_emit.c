@@ -16,6 +16,7 @@
 #include "options.h"
 #include "publisher.h"
 #include "quote.h"
+#include "short_string.h"
 
 #define WHO            "quash emit"
 #define BODY_BYTES_MAX ((size_t)128 << 20) /* RabbitMQ's own limit before 4.0 */
@@ -282,8 +283,9 @@ static bool names_fit(const struct request *request)
 {
     const char *const names[] = {request->exchange, request->routing_key, request->content_type};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (names[i] != NULL && strlen(names[i]) > 255) {
-            fputs(WHO ": an exchange, a routing key and a content type have at most 255 bytes\n", stderr);
+        if (names[i] != NULL && strlen(names[i]) > SHORT_STRING_BYTES_MAX) {
+            fprintf(stderr, WHO ": an exchange, a routing key and a content type have at most %d bytes\n",
+                    SHORT_STRING_BYTES_MAX);
             return false;
         }
     }

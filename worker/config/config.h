@@ -17,7 +17,6 @@
 
 #define CONFIG_URLS_MAX             16u
 #define CONFIG_INSTANCE_MAX         200u  /* bytes; the queue's name is this and a prefix, in at most 255 */
-#define CONFIG_EXCHANGE_MAX         255u  /* bytes; AMQP's short string */
 #define CONFIG_PATH_MAX             4000u /* bytes; leaves room for `.lock` within PATH_MAX */
 #define CONFIG_PREFETCH_MIN         1u    /* 0 would mean without limit */
 #define CONFIG_PREFETCH_MAX         65535u

@@ -12,6 +12,7 @@
 
 #include "broker_url.h"
 #include "quote.h"
+#include "short_string.h"
 
 const struct setting_names setting_names[SETTINGS] = {
 #define CONFIG_SETTING_NAMES(name, flag, variable, key) {flag, variable, key},
@@ -119,9 +120,9 @@ static bool set_exchange(struct config *config, const char *text, char problem[C
     if (*text == '\0')
         return fail(problem, "an empty name is the broker's default exchange, to which nothing can be bound; name the "
                              "exchange that the events are published to");
-    if (strlen(text) > CONFIG_EXCHANGE_MAX)
-        return fail(problem, "a name of %zu bytes; an exchange's name has at most %u", strlen(text),
-                    CONFIG_EXCHANGE_MAX);
+    if (strlen(text) > SHORT_STRING_BYTES_MAX)
+        return fail(problem, "a name of %zu bytes; an exchange's name has at most %d", strlen(text),
+                    SHORT_STRING_BYTES_MAX);
     if (!is_utf8(text))
         return fail(problem, "the name is not UTF-8, as the names of exchanges are");
     return store(&config->exchange, text, problem);

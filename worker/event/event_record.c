@@ -13,6 +13,7 @@
 
 #include "json_file.h"
 #include "json_text.h"
+#include "short_string.h"
 
 static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -53,8 +54,9 @@ static const char *read_string(const json_t *root, const char *key, const char *
     struct json_place here = json_place_key(NULL, key);
     if (value == NULL || !json_expect(value, JSON_STRING, expected, &here, problems))
         return "";
-    if (json_string_length(value) > 255)
-        json_problem(problems, &here, "has %zu bytes; AMQP allows at most 255", json_string_length(value));
+    if (json_string_length(value) > SHORT_STRING_BYTES_MAX)
+        json_problem(problems, &here, "has %zu bytes; AMQP allows at most %d", json_string_length(value),
+                     SHORT_STRING_BYTES_MAX);
     if (strlen(json_string_value(value)) != json_string_length(value))
         json_problem(problems, &here, "contains \\u0000, which no exchange and no routing key can");
     return json_string_value(value);

@@ -92,9 +92,9 @@ static void check_exchange(const json_t *value, const struct json_place *place, 
         json_problem(
             problems, place,
             "the default exchange \"\" cannot be bound to; name the exchange that the events are published to");
-    else if (json_string_length(value) > CONDITION_EXCHANGE_BYTES_MAX)
+    else if (json_string_length(value) > SHORT_STRING_BYTES_MAX)
         json_problem(problems, place, "the name of an exchange has at most %d bytes, this one has %zu",
-                     CONDITION_EXCHANGE_BYTES_MAX, json_string_length(value));
+                     SHORT_STRING_BYTES_MAX, json_string_length(value));
     else if (strpbrk(name, "*?") != NULL)
         json_problem(problems, place,
                      "this version does not know \"*\" and \"?\" as wildcards in the name of an exchange; list the "

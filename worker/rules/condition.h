@@ -13,10 +13,10 @@
 #include "event.h"
 #include "json_file.h"
 #include "problem.h"
+#include "short_string.h"
 
-#define CONDITION_VALUES_MAX         256 /* in one list */
-#define CONDITION_POINTERS_MAX       32  /* in one `body` */
-#define CONDITION_EXCHANGE_BYTES_MAX 255 /* a short string of AMQP */
+#define CONDITION_VALUES_MAX   256 /* in one list */
+#define CONDITION_POINTERS_MAX 32  /* in one `body` */
 
 struct condition; /* immutable */
 

@@ -15,6 +15,7 @@
 #include "json_file.h"
 #include "quote.h"
 #include "ruleset.h"
+#include "short_string.h"
 
 #define EVERY_ROUTING_KEY "#"
 
@@ -194,8 +195,8 @@ static void read_document(struct rules *rules, json_t *root, struct problems *pr
 static bool add_binding(struct rules *rules, size_t *room, struct groups *seen, const char *exchange,
                         const char *routing_key)
 {
-    /* Either string has at most 255 bytes; the NUL between them is spoken as a byte that UTF-8 never has. */
-    char pair[2 * 256 + 2];
+    /* Two short strings, and between them a byte that UTF-8 never has. */
+    char pair[2 * SHORT_STRING_SIZE];
     int length = snprintf(pair, sizeof pair, "%s\xff%s", exchange != NULL ? exchange : "", routing_key);
     size_t before = groups_count(seen);
     if (!groups_add(seen, pair, (size_t)length))

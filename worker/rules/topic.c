@@ -17,8 +17,9 @@ bool topic_check(const char *pattern, char *problem, size_t size)
     size_t length = strlen(pattern);
     char shown[QUOTE_SIZE];
     quote_text(shown, sizeof shown, pattern, length);
-    if (length > TOPIC_BYTES_MAX) {
-        snprintf(problem, size, "%s has %zu bytes; a routing key has at most %d", shown, length, TOPIC_BYTES_MAX);
+    if (length > SHORT_STRING_BYTES_MAX) {
+        snprintf(problem, size, "%s has %zu bytes; a routing key has at most %d", shown, length,
+                 SHORT_STRING_BYTES_MAX);
         return false;
     }
     for (const char *word = pattern; word != NULL;) {

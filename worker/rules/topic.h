@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define TOPIC_BYTES_MAX 255 /* a short string of AMQP */
+#include "short_string.h"
 
 /* Whether `pattern` can be used; if not, problem[size] says why. A wildcard is a whole word: `orders*` is refused,
  * because the broker would look for a literal asterisk. */
