@@ -63,13 +63,16 @@ quash_status quash_table_get_info(quash_table *table, quash_table_info *info)
     return QUASH_OK;
 }
 
-/* The mapping to write the worker's words to. */
-static quash_status writable_map(quash_table *table, const struct table_map **map)
+/* The header to write the worker's words to. */
+static quash_status writable_header(quash_table *table, struct table_header **header)
 {
     if (table->role == TABLE_FOLLOWER && !table->access.writable)
         return QUASH_READ_ONLY;
-    *map = table_current(table);
-    return *map == NULL ? QUASH_DETACHED : QUASH_OK;
+    const struct table_map *map = table_current(table);
+    if (map == NULL)
+        return QUASH_DETACHED;
+    *header = map->header;
+    return QUASH_OK;
 }
 
 quash_status quash_table_get_source(quash_table *table, quash_table_source *source)
@@ -93,12 +96,11 @@ quash_status quash_table_set_source(quash_table *table, const quash_table_source
 {
     if (table == NULL || source == NULL)
         return QUASH_INVALID;
-    const struct table_map *map;
-    quash_status status = writable_map(table, &map);
+    struct table_header *header;
+    quash_status status = writable_header(table, &header);
     if (status != QUASH_OK)
         return status;
     /* Release: whoever takes over from here finds applied what was applied before it was said. */
-    struct table_header *header = map->header;
     atomic_store_explicit(&header->source_sentinel, source->sentinel, memory_order_release);
     atomic_store_explicit(&header->source_stream_offset, source->stream_offset, memory_order_release);
     atomic_store_explicit(&header->source_hash, source->source_hash, memory_order_release);
@@ -110,12 +112,11 @@ quash_status quash_table_set_worker(quash_table *table, bool connected)
 {
     if (table == NULL)
         return QUASH_INVALID;
-    const struct table_map *map;
-    quash_status status = writable_map(table, &map);
+    struct table_header *header;
+    quash_status status = writable_header(table, &header);
     if (status != QUASH_OK)
         return status;
     /* Relaxed: each word stands for itself. */
-    struct table_header *header = map->header;
     atomic_store_explicit(&header->worker_pid, (uint64_t)getpid(), memory_order_relaxed);
     atomic_store_explicit(&header->worker_heartbeat_ns, clock_monotonic_ns(), memory_order_relaxed);
     atomic_store_explicit(&header->worker_connected, connected, memory_order_relaxed);
