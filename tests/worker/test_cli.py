@@ -470,6 +470,7 @@ class Emit(CommandLine):
     def test_wrong_use_is_explained(self):
         self.quash("emit", code=USAGE)
         self.quash("emit", "--amqp-url", "http://broker", "--exchange", "shop", "{}", code=USAGE, said="amqp://")
+        self.quash("emit", "--amqp-url", "", "--exchange", "shop", "{}", code=USAGE, said="amqp://")
         self.quash("emit", "--exchagne", "shop", "{}", code=USAGE, said="did you mean --exchange?")
 
 

@@ -138,23 +138,18 @@ static enum exit_code send_body(struct publisher *publisher, const struct reques
     return code;
 }
 
-/* One line of the records; `number` is its own. */
+/* One line of the records; `number` is its own. `problems` has none yet: the first wrong record ends the stream. */
 static enum exit_code send_record(struct publisher *publisher, const struct request *request, const char *line,
-                                  size_t length, const char *path, unsigned long number)
+                                  size_t length, const char *path, unsigned long number, struct problems *problems)
 {
-    struct problems *problems = calloc(1, sizeof *problems);
-    if (problems == NULL) {
-        fputs(WHO ": out of memory\n", stderr);
-        return EXIT_BAD_INPUT;
-    }
     struct event_record record;
-    enum exit_code code = EXIT_BAD_INPUT;
     if (!event_record_parse(&record, line, length, problems)) {
         char place[NAME_SIZE];
         snprintf(place, sizeof place, "%.100s: record %lu", path, number);
         problems_print(problems, place, stderr);
-        goto free_problems;
+        return EXIT_BAD_INPUT;
     }
+    enum exit_code code = EXIT_BAD_INPUT;
     const char *exchange = record.event.exchange[0] != '\0' ? record.event.exchange : request->exchange;
     const char *key = record.event.routing_key[0] != '\0' ? record.event.routing_key : request->routing_key;
     if (exchange == NULL)
@@ -163,8 +158,6 @@ static enum exit_code send_record(struct publisher *publisher, const struct requ
     else
         code = send_event(publisher, request, exchange, key, record.event.body, record.event.body_size);
     event_record_fini(&record);
-free_problems:
-    free(problems);
     return code;
 }
 
@@ -186,14 +179,21 @@ static enum exit_code send_records(struct publisher *publisher, const struct req
     size_t size = 0;
     ssize_t length;
     enum exit_code code = EXIT_DONE;
+    /* Once for all records: it is large. */
+    struct problems *problems = calloc(1, sizeof *problems);
+    if (problems == NULL) {
+        fputs(WHO ": out of memory\n", stderr);
+        code = EXIT_BAD_INPUT;
+    }
     for (unsigned long number = 1; code == EXIT_DONE && (length = getline(&line, &size, file)) >= 0; number++) {
         if (!is_blank(line) || memchr(line, '\0', (size_t)length) != NULL)
-            code = send_record(publisher, request, line, (size_t)length, path, number);
+            code = send_record(publisher, request, line, (size_t)length, path, number, problems);
     }
     if (code == EXIT_DONE && ferror(file)) {
         fprintf(stderr, WHO ": %s cannot be read: %s\n", path, strerror(errno));
         code = EXIT_BAD_INPUT;
     }
+    free(problems);
     free(line);
     if (!standard)
         fclose(file);
@@ -208,7 +208,8 @@ static enum exit_code connect_any(const char *urls, struct publisher **publisher
     const struct broker_identity identity = {"quash emit", QUASH_PROGRAM_VERSION};
     char problem[BROKER_PROBLEM_SIZE];
     char shown[BROKER_URL_SIZE];
-    for (const char *url = urls; *url != '\0';) {
+    const char *url = urls;
+    do {
         char one[URL_LENGTH_MAX];
         size_t length = strcspn(url, ",");
         if (length >= sizeof one) {
@@ -221,14 +222,14 @@ static enum exit_code connect_any(const char *urls, struct publisher **publisher
         struct broker_url parsed;
         broker_url_redacted(one, shown);
         if (!broker_url_parse(one, &parsed, problem, sizeof problem)) {
-            fprintf(stderr, WHO ": the URL %s is not usable: %s\n", shown, problem);
+            fprintf(stderr, WHO ": the URL \"%s\" is not usable: %s\n", shown, problem);
             return EXIT_USAGE;
         }
         *publisher = publisher_open(&parsed, &identity, problem);
         if (*publisher != NULL)
             return EXIT_DONE;
         fprintf(stderr, WHO ": %s: %s\n", shown, problem);
-    }
+    } while (*url != '\0');
     return EXIT_UNREACHABLE;
 }
 
