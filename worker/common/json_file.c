@@ -270,9 +270,5 @@ json_t *json_require(const json_t *object, const char *key, const char *expected
 
 size_t json_characters(const json_t *string)
 {
-    const char *text = json_string_value(string);
-    size_t count = 0;
-    for (size_t i = 0; i < json_string_length(string); i++)
-        count += ((unsigned char)text[i] & 0xc0) != 0x80 ? 1 : 0;
-    return count;
+    return utf8_characters(json_string_value(string), json_string_length(string));
 }

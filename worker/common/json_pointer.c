@@ -41,14 +41,6 @@ static size_t array_index(const char *key, size_t length)
     return index;
 }
 
-static size_t count_characters(const char *text, size_t length)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < length; i++)
-        count += ((unsigned char)text[i] & 0xc0) != 0x80 ? 1 : 0;
-    return count;
-}
-
 /* Whether the pointer can be compiled, and how many segments it has. */
 static bool check(const char *text, size_t length, size_t *segments, char *problem, size_t size)
 {
@@ -59,7 +51,7 @@ static bool check(const char *text, size_t length, size_t *segments, char *probl
         snprintf(problem, size, "%s is not a JSON Pointer: it must start with \"/\", as in \"/tenant/id\"", shown);
         return false;
     }
-    if (count_characters(text, length) > JSON_POINTER_CHARACTERS_MAX) {
+    if (utf8_characters(text, length) > JSON_POINTER_CHARACTERS_MAX) {
         snprintf(problem, size, "%s is longer than %d characters", shown, JSON_POINTER_CHARACTERS_MAX);
         return false;
     }

@@ -132,6 +132,14 @@ const char *quote_json(char *out, size_t size, const json_t *value)
     return out;
 }
 
+size_t utf8_characters(const char *text, size_t length)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < length; i++)
+        count += ((unsigned char)text[i] & 0xc0) != 0x80 ? 1 : 0;
+    return count;
+}
+
 void utf8_trim(char *text)
 {
     size_t length = strlen(text);

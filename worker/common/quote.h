@@ -25,4 +25,7 @@ const char *quote_bare(char *out, size_t size, const char *text, size_t length);
 /* Takes a UTF-8 character off the end of `text` if it was cut in the middle. */
 void utf8_trim(char *text);
 
+/* How many characters the UTF-8 text has, as JSON Schema counts its lengths. */
+size_t utf8_characters(const char *text, size_t length);
+
 #endif

@@ -150,14 +150,6 @@ static void find_wider(struct group_template *compiled)
     compiled->wider_length = length;
 }
 
-static size_t count_characters(const char *text, size_t length)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < length; i++)
-        count += ((unsigned char)text[i] & 0xc0) != 0x80 ? 1 : 0;
-    return count;
-}
-
 struct group_template *template_compile(const char *text, size_t length, char *problem, size_t size)
 {
     if (length == 0) {
@@ -172,7 +164,7 @@ struct group_template *template_compile(const char *text, size_t length, char *p
         snprintf(problem, size, "the template names no kind in front of its \":\"; write a group, as in \"tenant:42\"");
         return NULL;
     }
-    size_t characters = count_characters(text, length);
+    size_t characters = utf8_characters(text, length);
     if (characters > TEMPLATE_CHARACTERS_MAX) {
         snprintf(problem, size, "the template has %zu characters; at most %d are allowed", characters,
                  TEMPLATE_CHARACTERS_MAX);
