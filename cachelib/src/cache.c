@@ -1,99 +1,197 @@
 /*
- * cache.c - a cache from its making to its end, and what callers do to it by hand: get, put, remove, clear.
- * Loading is in load.c and fill.c, statistics in stats.c; cache.h draws the whole and gives the lock order.
+ * cache.c - a cache from its making to its end, and what the other files ask of it. cache.h draws the whole and gives
+ * the lock order.
  */
 #define _GNU_SOURCE /* getrandom */
-#include "cache.h"
+#include "insert.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include <xxhash.h>
-
-#include "clock.h"
-
 #define TTL_MS_DEFAULT          (UINT64_C(5) * 60 * 1000)
 #define LOAD_TIMEOUT_MS_DEFAULT 10000u
 
+/* ---- Options ---- */
+
+bool options_read(void *to, size_t to_size, const void *from)
+{
+    size_t from_size;
+    memcpy(&from_size, from, sizeof from_size);
+    if (from_size < sizeof from_size)
+        return false;
+    for (size_t i = to_size; i < from_size; i++) {
+        if (((const unsigned char *)from)[i] != 0)
+            return false;
+    }
+    memcpy(to, from, from_size < to_size ? from_size : to_size);
+    return true;
+}
+
+bool entry_options_read(quash_entry_options *to, const quash_entry_options *from)
+{
+    *to = (quash_entry_options)QUASH_ENTRY_OPTIONS_INIT;
+    return from == NULL ||
+           (options_read(to, sizeof *to, from) && (unsigned)to->priority <= QUASH_PRIORITY_NEVER_REMOVE);
+}
+
+static bool cache_options_read(quash_cache_options *to, const quash_cache_options *from)
+{
+    *to = (quash_cache_options)QUASH_CACHE_OPTIONS_INIT;
+    if (from != NULL && !options_read(to, sizeof *to, from))
+        return false;
+    return to->ttl_jitter_percent <= 100 && to->eager_percent < 100 && (!to->load_on_executor || to->execute != NULL);
+}
+
+static void cache_configure(quash_cache *cache, const quash_cache_options *options)
+{
+    cache->ttl_ms = options->ttl_ms == QUASH_TTL_DEFAULT ? TTL_MS_DEFAULT : options->ttl_ms;
+    cache->sliding_ms = options->sliding_ms == QUASH_SLIDING_DEFAULT ? QUASH_SLIDING_NONE : options->sliding_ms;
+    cache->load_timeout_ms =
+        options->load_timeout_ms == QUASH_TIMEOUT_DEFAULT ? LOAD_TIMEOUT_MS_DEFAULT : options->load_timeout_ms;
+    cache->soft_timeout_ms =
+        options->soft_timeout_ms == QUASH_TIMEOUT_DEFAULT ? QUASH_TIMEOUT_NONE : options->soft_timeout_ms;
+    cache->detached_ttl_ms = options->detached_ttl_ms;
+    cache->clock_ms = options->clock_ms;
+    cache->clock_context = options->clock_context;
+    cache->ttl_jitter_percent = options->ttl_jitter_percent;
+    cache->eager_percent = options->eager_percent;
+    cache->absent_ttl_ms = options->absent_ttl_ms;
+    cache->fail_safe_ms = options->fail_safe_ms;
+    cache->fail_safe_throttle_ms = options->fail_safe_throttle_ms;
+    cache->fail_safe_cancelled = options->fail_safe_cancelled;
+    cache->execute = options->execute;
+    cache->execute_context = options->execute_context;
+    cache->load_on_executor = options->load_on_executor;
+    cache->evicted = options->evicted;
+    cache->evicted_context = options->evicted_context;
+}
+
 /* ---- Making and ending ---- */
 
-static uint64_t monotonic_ms(void *context)
+static uint64_t now_ms(const quash_cache *cache)
 {
-    (void)context;
-    return clock_monotonic_ns() / 1000000;
+    return cache->clock_ms == NULL ? clock_coarse_ms() : cache->clock_ms(cache->clock_context);
 }
 
 static uint64_t random_seed(const void *address)
 {
     uint64_t seed;
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        seed = monotonic_ms(NULL) ^ (uint64_t)(uintptr_t)address;
+        seed = clock_monotonic_ns() ^ (uint64_t)(uintptr_t)address;
     return seed;
 }
 
-static bool shard_init(struct shard *shard)
+static unsigned shards_init(quash_cache *cache)
 {
-    memset(shard, 0, sizeof *shard);
-    atomic_init(&shard->oldest_used, UINT64_MAX);
-    index_init(&shard->index);
-    return pthread_mutex_init(&shard->lock, NULL) == 0;
+    unsigned made = 0;
+    for (; made < SHARD_COUNT; made++) {
+        struct shard *shard = &cache->shards[made];
+        memset(shard->flights, 0, sizeof shard->flights);
+        index_init(&shard->index);
+        if (pthread_mutex_init(&shard->lock, NULL) != 0)
+            break;
+    }
+    return made;
 }
 
-static void shard_fini(struct shard *shard)
+static void shards_fini(quash_cache *cache, unsigned made)
 {
-    index_fini(&shard->index);
-    pthread_mutex_destroy(&shard->lock);
+    while (made-- > 0) {
+        index_fini(&cache->shards[made].index);
+        pthread_mutex_destroy(&cache->shards[made].lock);
+    }
+}
+
+/* Everything but the maintenance thread. */
+static quash_status cache_init(quash_cache *cache, const quash_cache_options *options)
+{
+    quash_status status = QUASH_OK;
+    cache->table = options->table;
+    if (cache->table == NULL) {
+        status = quash_table_new_private(QUASH_TABLE_BUCKETS_DEFAULT, &cache->own_table);
+        if (status != QUASH_OK)
+            return status;
+        cache->table = cache->own_table;
+    }
+    cache_configure(cache, options);
+    cache->seed = random_seed(cache);
+    cache->began_ms = now_ms(cache);
+    atomic_init(&cache->sweep.due_ms, EXPIRES_NEVER);
+    atomic_init(&cache->max_bytes, options->max_bytes);
+    atomic_init(&cache->room_hint, options->max_bytes);
+    policy_init(&cache->policy, options->max_bytes);
+
+    status = QUASH_NO_MEMORY;
+    cache->stripes = aligned_alloc(_Alignof(struct stripe), (STRIPES + 1) * sizeof(struct stripe));
+    if (cache->stripes == NULL)
+        goto close_table;
+    memset(cache->stripes, 0, (STRIPES + 1) * sizeof(struct stripe));
+    cache->arena = slab_arena_new();
+    if (cache->arena == NULL)
+        goto free_stripes;
+    if (!kinds_init(&cache->kinds))
+        goto release_arena;
+    if (pthread_mutex_init(&cache->sweep.lock, NULL) != 0)
+        goto fini_kinds;
+    if (pthread_mutex_init(&cache->policy_lock, NULL) != 0)
+        goto destroy_sweep_lock;
+    unsigned shards = shards_init(cache);
+    if (shards == SHARD_COUNT)
+        return QUASH_OK;
+
+    shards_fini(cache, shards);
+    pthread_mutex_destroy(&cache->policy_lock);
+destroy_sweep_lock:
+    pthread_mutex_destroy(&cache->sweep.lock);
+fini_kinds:
+    kinds_fini(&cache->kinds);
+release_arena:
+    slab_arena_release(cache->arena);
+free_stripes:
+    free(cache->stripes);
+close_table:
+    policy_fini(&cache->policy);
+    quash_table_close(cache->own_table);
+    return status;
+}
+
+static void cache_fini(quash_cache *cache)
+{
+    shards_fini(cache, SHARD_COUNT);
+    pthread_mutex_destroy(&cache->policy_lock);
+    pthread_mutex_destroy(&cache->sweep.lock);
+    kinds_fini(&cache->kinds);
+    slab_arena_release(cache->arena);
+    free(cache->stripes);
+    policy_fini(&cache->policy);
+    quash_table_close(cache->own_table);
 }
 
 quash_status quash_cache_new(const quash_cache_options *options, quash_cache **cache)
 {
-    const quash_cache_options defaults = QUASH_CACHE_OPTIONS_INIT;
-    if (options == NULL)
-        options = &defaults;
-    if (options->struct_size < sizeof *options || cache == NULL)
+    quash_cache_options read;
+    if (cache == NULL || !cache_options_read(&read, options))
         return QUASH_INVALID;
-
-    quash_status status = QUASH_NO_MEMORY;
-    quash_cache *made = malloc(sizeof *made);
+    /* The process's first reader registers it with the kernel, which takes it some 10 ms once there are several threads:
+     * better here than in the first lookup. */
+    reader_self();
+    quash_cache *made = calloc(1, sizeof *made);
     if (made == NULL)
-        return status;
-    made->own_table = NULL;
-    made->table = options->table;
-    if (made->table == NULL) {
-        status = quash_table_new_private(QUASH_TABLE_BUCKETS_DEFAULT, &made->own_table);
+        return QUASH_NO_MEMORY;
+    quash_status status = cache_init(made, &read);
+    if (status != QUASH_OK)
+        goto free_cache;
+    if (read.maintenance_thread) {
+        status = maintenance_start(made);
         if (status != QUASH_OK)
-            goto free_cache;
-        made->table = made->own_table;
+            goto fini_cache;
     }
-    made->max_bytes = options->max_bytes;
-    made->ttl_ms = options->ttl_ms == QUASH_TTL_DEFAULT ? TTL_MS_DEFAULT : options->ttl_ms;
-    made->load_timeout_ms =
-        options->load_timeout_ms == QUASH_TIMEOUT_DEFAULT ? LOAD_TIMEOUT_MS_DEFAULT : options->load_timeout_ms;
-    made->detached_ttl_ms = options->detached_ttl_ms;
-    made->clock_ms = options->clock_ms == NULL ? monotonic_ms : options->clock_ms;
-    made->clock_context = options->clock_context;
-    made->seed = random_seed(made);
-    atomic_init(&made->uses, 0);
-    atomic_init(&made->bytes, 0);
-
-    status = QUASH_NO_MEMORY;
-    if (pthread_mutex_init(&made->insert_lock, NULL) != 0)
-        goto close_table;
-    unsigned shards = 0;
-    while (shards < SHARD_COUNT && shard_init(&made->shards[shards]))
-        shards++;
-    if (shards < SHARD_COUNT)
-        goto fini_shards;
     *cache = made;
     return QUASH_OK;
 
-fini_shards:
-    while (shards-- > 0)
-        shard_fini(&made->shards[shards]);
-    pthread_mutex_destroy(&made->insert_lock);
-close_table:
-    quash_table_close(made->own_table);
+fini_cache:
+    cache_fini(made);
 free_cache:
     free(made);
     return status;
@@ -103,11 +201,11 @@ void quash_cache_free(quash_cache *cache)
 {
     if (cache == NULL)
         return;
+    maintenance_stop(cache);
+    /* So that nothing stays that a callback or destructor puts while the rest is leaving. */
+    insert_bound(cache, 0);
     quash_cache_clear(cache);
-    for (unsigned i = 0; i < SHARD_COUNT; i++)
-        shard_fini(&cache->shards[i]);
-    pthread_mutex_destroy(&cache->insert_lock);
-    quash_table_close(cache->own_table);
+    cache_fini(cache);
     free(cache);
 }
 
@@ -118,170 +216,40 @@ quash_table *quash_cache_table(const quash_cache *cache)
 
 /* ---- What the other files ask of a cache ---- */
 
-bool cache_key(const quash_cache *cache, const void *bytes, size_t size, struct key *key)
-{
-    if (bytes == NULL && size != 0)
-        return false;
-    key->bytes = bytes == NULL ? "" : bytes;
-    key->size = size;
-    key->hash = XXH64(key->bytes, size, cache->seed);
-    return true;
-}
-
-struct shard *cache_shard(quash_cache *cache, uint64_t hash)
-{
-    return &cache->shards[hash >> (64 - SHARD_BITS)];
-}
-
-uint64_t cache_now_ms(const quash_cache *cache)
-{
-    return cache->clock_ms(cache->clock_context);
-}
-
 struct view cache_view(const quash_cache *cache)
 {
-    return (struct view){token_map(cache->table), cache_now_ms(cache)};
+    uint64_t now = now_ms(cache);
+    return (struct view){token_map(cache->table), now, now - cache->began_ms, cache->detached_ttl_ms, &cache->kinds};
 }
 
-uint64_t cache_ttl_ms(const quash_cache *cache, uint64_t ttl_ms)
+/* A number below `bound`, another one each time; spread well enough for what it is for. (SplitMix64, Steele et al.) */
+static uint64_t draw(quash_cache *cache, uint64_t bound)
 {
-    return ttl_ms == QUASH_TTL_DEFAULT ? cache->ttl_ms : ttl_ms;
+    const uint64_t step = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t z = cache->seed + step + atomic_fetch_add_explicit(&cache->jitter, step, memory_order_relaxed);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (z ^ z >> 31) % bound;
 }
 
-/* ---- By hand ---- */
-
-quash_entry *quash_cache_get(quash_cache *cache, const void *key, size_t key_size)
+/* Up to 100 percent of any number, rounded down, without overflow. */
+static uint64_t percent_of(uint64_t number, uint32_t percent)
 {
-    struct key wanted;
-    if (cache == NULL || !cache_key(cache, key, key_size, &wanted))
-        return NULL;
-    struct view view = cache_view(cache);
-    struct entry_list dead = {NULL};
-    struct shard *shard = cache_shard(cache, wanted.hash);
-    pthread_mutex_lock(&shard->lock);
-    quash_entry *entry = shard_lookup(cache, shard, &wanted, &view, LOOKUP_COUNTED, &dead);
-    pthread_mutex_unlock(&shard->lock);
-    entry_list_release(&dead);
-    return entry;
+    return number / 100 * percent + number % 100 * percent / 100;
 }
 
-/* Puts an entry that the caller holds; its key's entry and flight end whatever comes of it. */
-static quash_status put_entry(quash_cache *cache, const struct key *key, quash_entry *entry, uint64_t now_ms)
+struct lifetime cache_lifetime(quash_cache *cache, const quash_entry_options *options, uint64_t began_ms,
+                               uint64_t at_ms)
 {
-    struct shard *shard = cache_shard(cache, key->hash);
-    bool fits = entry->charge <= cache->max_bytes;
-    bool kept = false;
-    struct entry_list dead = {NULL};
-    pthread_mutex_lock(&cache->insert_lock);
-    pthread_mutex_lock(&shard->lock);
-    flight_void(shard, flight_find(shard, key));
-    shard_drop(cache, shard, key, &dead);
-    const struct table_map *map = token_map(cache->table);
-    if (fits && entry_state(entry, map, now_ms, cache->detached_ttl_ms) == ENTRY_LIVE) {
-        shard_link(cache, shard, entry);
-        kept = true;
-    }
-    pthread_mutex_unlock(&shard->lock);
-    if (kept)
-        cache_evict(cache, entry, &dead);
-    pthread_mutex_unlock(&cache->insert_lock);
-    entry_list_release(&dead);
-    return fits ? QUASH_OK : QUASH_TOO_LARGE;
-}
-
-/* Puts *value, which stays the caller's on failure. */
-static quash_status put_value(quash_cache *cache, const struct key *key, const quash_token *token, struct value *value,
-                              uint64_t ttl_ms)
-{
-    uint64_t now_ms = cache_now_ms(cache);
-    quash_entry *entry =
-        entry_new(key->hash, key->bytes, key->size, token_inside(token), value, now_ms, cache_ttl_ms(cache, ttl_ms));
-    if (entry == NULL) {
-        /* The caller knows a newer value than the one that is there. */
-        quash_cache_remove(cache, key->bytes, key->size);
-        return QUASH_NO_MEMORY;
-    }
-    quash_status status = put_entry(cache, key, entry, now_ms);
-    if (status == QUASH_OK)
-        quash_entry_release(entry);
-    else
-        entry_undo(entry, value);
-    return status;
-}
-
-/* Checks what both puts are given. */
-static bool put_valid(const quash_cache *cache, const void *bytes, size_t size, const quash_token *token,
-                      const quash_entry_options *options, struct key *key, uint64_t *ttl_ms)
-{
-    if (cache == NULL || token == NULL || token_table(token) != cache->table)
-        return false;
-    if (options != NULL && options->struct_size < sizeof *options)
-        return false;
-    *ttl_ms = options == NULL ? QUASH_TTL_DEFAULT : options->ttl_ms;
-    return cache_key(cache, bytes, size, key);
-}
-
-quash_status quash_cache_put(quash_cache *cache, const void *key, size_t key_size, const quash_token *token,
-                             const void *bytes, size_t size, const quash_entry_options *options)
-{
-    struct key wanted;
-    uint64_t ttl_ms;
-    if (!put_valid(cache, key, key_size, token, options, &wanted, &ttl_ms))
-        return QUASH_INVALID;
-    struct value value = {.data = NULL};
-    quash_status status = value_set_bytes(&value, bytes, size);
-    if (status == QUASH_NO_MEMORY)
-        quash_cache_remove(cache, key, key_size);
-    if (status == QUASH_OK) {
-        status = put_value(cache, &wanted, token, &value, ttl_ms);
-        value_destroy(&value);
-    }
-    return status;
-}
-
-quash_status quash_cache_put_object(quash_cache *cache, const void *key, size_t key_size, const quash_token *token,
-                                    void *object, quash_destroy_fn *destroy, void *context, size_t cost,
-                                    const quash_entry_options *options)
-{
-    struct key wanted;
-    uint64_t ttl_ms;
-    struct value value;
-    if (!put_valid(cache, key, key_size, token, options, &wanted, &ttl_ms))
-        return QUASH_INVALID;
-    if (value_set_object(&value, object, destroy, context, cost) != QUASH_OK)
-        return QUASH_INVALID;
-    return put_value(cache, &wanted, token, &value, ttl_ms);
-}
-
-bool quash_cache_remove(quash_cache *cache, const void *key, size_t key_size)
-{
-    struct key wanted;
-    if (cache == NULL || !cache_key(cache, key, key_size, &wanted))
-        return false;
-    struct view view = cache_view(cache);
-    struct entry_list dead = {NULL};
-    struct shard *shard = cache_shard(cache, wanted.hash);
-    pthread_mutex_lock(&shard->lock);
-    flight_void(shard, flight_find(shard, &wanted));
-    quash_entry *entry = shard_drop(cache, shard, &wanted, &dead);
-    bool live = entry != NULL && entry_state(entry, view.map, view.now_ms, cache->detached_ttl_ms) == ENTRY_LIVE;
-    pthread_mutex_unlock(&shard->lock);
-    entry_list_release(&dead);
-    return live;
-}
-
-void quash_cache_clear(quash_cache *cache)
-{
-    if (cache == NULL)
-        return;
-    for (unsigned i = 0; i < SHARD_COUNT; i++) {
-        struct shard *shard = &cache->shards[i];
-        struct entry_list dead = {NULL};
-        pthread_mutex_lock(&shard->lock);
-        flight_void_all(shard);
-        while (shard->oldest != NULL)
-            shard_unlink(cache, shard, shard->oldest, &dead);
-        pthread_mutex_unlock(&shard->lock);
-        entry_list_release(&dead);
-    }
+    uint64_t ttl_ms = options->ttl_ms == QUASH_TTL_DEFAULT ? cache->ttl_ms : options->ttl_ms;
+    if (cache->ttl_jitter_percent != 0 && ttl_ms != QUASH_TTL_FOREVER)
+        ttl_ms -= draw(cache, percent_of(ttl_ms, cache->ttl_jitter_percent) + 1);
+    return (struct lifetime){
+        .age_ms = began_ms - cache->began_ms,
+        .expires_ms = ttl_ms > EXPIRES_NEVER - began_ms ? EXPIRES_NEVER : began_ms + ttl_ms,
+        .sliding_ms = options->sliding_ms == QUASH_SLIDING_DEFAULT ? cache->sliding_ms : options->sliding_ms,
+        .now_ms = at_ms,
+        .priority = options->priority,
+        .keep = cache->fail_safe_ms != 0,
+    };
 }

@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "insert.h"
+
 void fill_start(struct quash_fill *fill, quash_cache *cache, struct flight *flight, const struct key *key)
 {
     fill->cache = cache;
@@ -16,25 +18,36 @@ void fill_start(struct quash_fill *fill, quash_cache *cache, struct flight *flig
     fill->key = *key;
     if (flight != NULL)
         fill->key.bytes = flight->key;
-    fill->ttl_ms = QUASH_TTL_DEFAULT;
+    fill->own_key = NULL;
+    fill->options = (quash_entry_options)QUASH_ENTRY_OPTIONS_INIT;
     fill->value = (struct value){.data = NULL};
-    fill->unguarded = false;
+    fill->unguarded = fill->not_wanted = false;
+    fill->began_ns = clock_monotonic_ns();
     struct view view = cache_view(cache);
     fill->began_ms = view.now_ms;
     token_init(&fill->token, view.map);
+}
+
+static void count_end(const struct quash_fill *fill, unsigned counter)
+{
+    unsigned bucket = fill_time_bucket((clock_monotonic_ns() - fill->began_ns) / 1000);
+    stats_count(fill->cache, reader_self(), counter);
+    stats_count(fill->cache, reader_self(), COUNT_LOAD_TIMES + bucket);
 }
 
 /* Ends the fill without a value. */
 static void fill_fail(struct quash_fill *fill, quash_status status)
 {
     struct shard *shard = cache_shard(fill->cache, fill->key.hash);
-    pthread_mutex_lock(&shard->lock);
-    shard->counters.loads_failed++;
+    struct flight_ends ends = {NULL};
+    count_end(fill, COUNT_LOADS_FAILED);
     if (fill->flight != NULL) {
-        flight_finish(shard, fill->flight, status, NULL);
+        pthread_mutex_lock(&shard->lock);
+        flight_end(shard, fill->flight, true, status, NULL, &ends);
         flight_release(fill->flight);
+        pthread_mutex_unlock(&shard->lock);
     }
-    pthread_mutex_unlock(&shard->lock);
+    flight_ends_finish(&ends);
 }
 
 void fill_abandon(struct quash_fill *fill, quash_status status)
@@ -43,77 +56,133 @@ void fill_abandon(struct quash_fill *fill, quash_status status)
     value_destroy(&fill->value);
 }
 
-/* Ends a shared fill with its entry, under the locks of insertion and of the shard. Returns whether it was kept. */
-static bool fill_settle(struct quash_fill *fill, struct shard *shard, quash_entry *entry, uint64_t now_ms,
-                        struct entry_list *dead)
+static quash_status fill_status(const struct quash_fill *fill)
+{
+    return fill->value.is_absent ? QUASH_ABSENT : QUASH_OK;
+}
+
+/* Ends a shared fill with its entry, under the shard's lock; unless there is to be made room first. */
+static enum insert_result fill_settle(struct quash_fill *fill, struct shard *shard, struct insertion *insertion,
+                                      struct view *view, struct departures *departures, struct flight_ends *ends)
 {
     quash_cache *cache = fill->cache;
-    struct flight *flight = fill->flight;
+    struct entry *entry = insertion->entry;
     /* Fetched here, not before the lock, for the sake of those who have begun to wait until now. */
-    const struct table_map *map = token_map(cache->table);
-    enum entry_state state = entry_state(entry, map, now_ms, cache->detached_ttl_ms);
-    bool voided = flight->state == FLIGHT_VOIDED || state == ENTRY_CANCELLED || state == ENTRY_COLLATERAL;
+    view->map = token_map(cache->table);
+    enum entry_state state = entry_judge(entry, view);
+    bool voided = fill->flight->state == FLIGHT_VOIDED || state == ENTRY_CANCELLED || state == ENTRY_COLLATERAL;
     bool shared = !voided && !fill->unguarded && state != ENTRY_DETACHED;
-    bool kept = shared && state == ENTRY_LIVE && entry->charge <= cache->max_bytes;
-
-    shard->counters.loads++;
+    bool keep = shared && state == ENTRY_LIVE && !fill->not_wanted;
+    /* What is there is older than what this fill has read, so it goes even if this value cannot stay. */
+    enum insert_result result = insert_settle(cache, shard, &fill->key, insertion, keep, shared, departures);
+    if (result == INSERT_AGAIN)
+        return result;
     if (voided)
-        shard->counters.loads_voided++;
-    if (shared) {
-        /* What is there is older than what this fill has read, so it goes even if this value cannot stay. */
-        shard_drop(cache, shard, &fill->key, dead);
-        if (kept)
-            shard_link(cache, shard, entry);
-        flight_finish(shard, flight, QUASH_OK, entry);
-    } else {
-        flight_void(shard, flight);
+        stats_count(cache, reader_current, COUNT_LOADS_VOIDED);
+    else if (keep && result != INSERT_KEPT)
+        stats_count(cache, reader_current, COUNT_REFUSED);
+    flight_end(shard, fill->flight, shared, fill_status(fill), entry, ends);
+    /* NULL: if the flight holds an entry, it is for one who waits, and that is the last holder. */
+    flight_release(fill->flight);
+    return result;
+}
+
+static bool fill_commit_shared(struct quash_fill *fill, struct entry *entry, struct view view)
+{
+    quash_cache *cache = fill->cache;
+    struct departures departures = {{NULL}};
+    struct flight_ends ends = {NULL};
+    struct shard *shard = cache_shard(cache, fill->key.hash);
+    struct insertion insertion = insert_start(cache, entry);
+    enum insert_result result;
+    for (;;) {
+        pthread_mutex_lock(&shard->lock);
+        result = fill_settle(fill, shard, &insertion, &view, &departures, &ends);
+        pthread_mutex_unlock(&shard->lock);
+        if (result != INSERT_AGAIN)
+            break;
+        /* Only now: a fill that has been voided must not make anything leave. */
+        insert_make_room(cache, &fill->key, &insertion, &view, &departures);
     }
-    flight_release(
-        flight); /* NULL: if the flight holds an entry, it is for one who waits, and that is the last holder */
-    return kept;
+    insert_end(&insertion);
+    flight_ends_finish(&ends);
+    departures_finish(cache, &departures);
+    return result == INSERT_KEPT;
+}
+
+/* Hands the entry of a private fill to the caller who waits for it, if it was loaded on another thread. */
+static void fill_commit_private(struct quash_fill *fill, struct entry *entry)
+{
+    struct shard *shard = cache_shard(fill->cache, fill->key.hash);
+    struct flight_ends nobody = {NULL};
+    if (fill->flight == NULL)
+        return;
+    pthread_mutex_lock(&shard->lock);
+    flight_end(shard, fill->flight, false, fill_status(fill), entry, &nobody);
+    flight_release(fill->flight);
+    pthread_mutex_unlock(&shard->lock);
+}
+
+static struct entry *fill_entry(struct quash_fill *fill, uint64_t now_ms)
+{
+    quash_cache *cache = fill->cache;
+    if (fill->value.is_absent && fill->options.ttl_ms == QUASH_TTL_DEFAULT) {
+        fill->options.ttl_ms = cache->absent_ttl_ms;
+        fill->not_wanted = cache->absent_ttl_ms == 0;
+    }
+    struct lifetime lifetime = cache_lifetime(cache, &fill->options, fill->began_ms, now_ms);
+    struct value value = fill->value;
+    struct entry *entry = entry_new(cache->arena, &cache->kinds, &fill->key, &fill->token, &value, &lifetime);
+    if (entry != NULL)
+        fill->value.data = NULL;
+    return entry;
 }
 
 quash_status fill_commit(struct quash_fill *fill, quash_entry **entry, bool *kept)
 {
-    quash_cache *cache = fill->cache;
-    if (fill->value.data == NULL) {
+    if (fill->value.data == NULL && !fill->value.is_absent) {
         fill_fail(fill, QUASH_LOAD_FAILED);
         return QUASH_LOAD_FAILED;
     }
-    uint64_t ttl_ms = cache_ttl_ms(cache, fill->ttl_ms);
-    quash_entry *made =
-        entry_new(fill->key.hash, fill->key.bytes, fill->key.size, &fill->token, &fill->value, fill->began_ms, ttl_ms);
+    struct view view = cache_view(fill->cache);
+    struct entry *made = fill_entry(fill, view.now_ms);
     if (made == NULL) {
         fill_abandon(fill, QUASH_NO_MEMORY);
         return QUASH_NO_MEMORY;
     }
+    count_end(fill, COUNT_LOADS);
 
-    struct shard *shard = cache_shard(cache, fill->key.hash);
     bool was_kept = false;
-    if (fill->flight == NULL) {
-        pthread_mutex_lock(&shard->lock);
-        shard->counters.loads++;
-        pthread_mutex_unlock(&shard->lock);
+    quash_entry *held;
+    if (fill->flight == NULL || fill->flight->alone) {
+        held = reader_hold_alone(made);
+        fill_commit_private(fill, made);
     } else {
-        uint64_t now_ms = cache_now_ms(cache);
-        struct entry_list dead = {NULL};
-        pthread_mutex_lock(&cache->insert_lock);
-        pthread_mutex_lock(&shard->lock);
-        was_kept = fill_settle(fill, shard, made, now_ms, &dead);
-        pthread_mutex_unlock(&shard->lock);
-        if (was_kept)
-            cache_evict(cache, made, &dead);
-        pthread_mutex_unlock(&cache->insert_lock);
-        entry_list_release(&dead);
+        /* Acquired before others can see it, and so before anybody can take it out again. */
+        struct reader *reader = reader_self();
+        held = reader == NULL ? reader_hold_counted(made) : reader_hold(reader, made);
+        was_kept = fill_commit_shared(fill, made, view);
+        if (!was_kept)
+            reclaim_retire_entry(made, made->flags & ENTRY_IS_OBJECT);
     }
-
     if (kept != NULL)
         *kept = was_kept;
-    if (entry != NULL)
-        *entry = made;
+    if (fill->value.is_absent || entry == NULL)
+        quash_entry_release(held);
     else
-        quash_entry_release(made);
-    return QUASH_OK;
+        *entry = held;
+    return fill_status(fill);
+}
+
+quash_status fill_end(struct quash_fill *fill, quash_status status, quash_entry **entry)
+{
+    if (status == QUASH_ABSENT)
+        quash_fill_set_absent(fill);
+    else if (status != QUASH_OK) {
+        fill_abandon(fill, status);
+        return status;
+    }
+    return fill_commit(fill, entry, NULL);
 }
 
 /* ---- The public face ---- */
@@ -157,9 +226,10 @@ quash_status quash_fill_add_group(quash_fill *fill, const char *group)
 
 quash_status quash_fill_set_options(quash_fill *fill, const quash_entry_options *options)
 {
-    if (fill == NULL || options == NULL || options->struct_size < sizeof *options)
+    quash_entry_options read;
+    if (fill == NULL || options == NULL || !entry_options_read(&read, options))
         return QUASH_INVALID;
-    fill->ttl_ms = options->ttl_ms;
+    fill->options = read;
     return QUASH_OK;
 }
 
@@ -190,9 +260,23 @@ quash_status quash_fill_set_object(quash_fill *fill, void *object, quash_destroy
     return fill_replace_value(fill, value_set_object(&value, object, destroy, context, cost), &value);
 }
 
+quash_status quash_fill_set_absent(quash_fill *fill)
+{
+    const struct value value = {.is_absent = true};
+    if (fill == NULL)
+        return QUASH_INVALID;
+    return fill_replace_value(fill, QUASH_OK, &value);
+}
+
 quash_stamp quash_fill_stamp(const quash_fill *fill)
 {
-    return (quash_stamp){fill->token.head.incarnation, fill->token.head.stamp};
+    return (quash_stamp){fill->token.incarnation, fill->token.stamp};
+}
+
+static void fill_free(quash_fill *fill)
+{
+    free(fill->own_key);
+    free(fill);
 }
 
 quash_status quash_fill_commit(quash_fill *fill, quash_entry **entry, bool *kept)
@@ -200,7 +284,7 @@ quash_status quash_fill_commit(quash_fill *fill, quash_entry **entry, bool *kept
     if (fill == NULL)
         return QUASH_INVALID;
     quash_status status = fill_commit(fill, entry, kept);
-    free(fill);
+    fill_free(fill);
     return status;
 }
 
@@ -209,5 +293,5 @@ void quash_fill_abandon(quash_fill *fill, quash_status status)
     if (fill == NULL)
         return;
     fill_abandon(fill, status);
-    free(fill);
+    fill_free(fill);
 }

@@ -10,7 +10,7 @@
 
 static struct flight **flight_list(struct shard *shard, uint64_t hash)
 {
-    return &shard->flights[hash & (FLIGHT_LISTS - 1)];
+    return &shard->flights[hash >> 32 & (FLIGHT_LISTS - 1)];
 }
 
 static bool cond_init_monotonic(pthread_cond_t *cond)
@@ -24,7 +24,7 @@ static bool cond_init_monotonic(pthread_cond_t *cond)
     return done;
 }
 
-struct flight *flight_start(struct shard *shard, const struct key *key)
+static struct flight *flight_new(const struct key *key, bool alone)
 {
     if (key->size > SIZE_MAX - sizeof(struct flight))
         return NULL;
@@ -35,18 +35,35 @@ struct flight *flight_start(struct shard *shard, const struct key *key)
         free(flight);
         return NULL;
     }
-    flight->state = FLIGHT_LOADING;
+    flight->next = NULL;
+    flight->state = alone ? FLIGHT_VOIDED : FLIGHT_LOADING;
+    flight->alone = alone;
+    flight->over = false;
     flight->holders = 1;
     flight->status = QUASH_OK;
     flight->entry = NULL;
+    flight->waits = NULL;
     flight->hash = key->hash;
     flight->key_size = key->size;
     if (key->size != 0)
         memcpy(flight->key, key->bytes, key->size);
+    return flight;
+}
+
+struct flight *flight_start(struct shard *shard, const struct key *key)
+{
+    struct flight *flight = flight_new(key, false);
+    if (flight == NULL)
+        return NULL;
     struct flight **list = flight_list(shard, key->hash);
     flight->next = *list;
     *list = flight;
     return flight;
+}
+
+struct flight *flight_alone(const struct key *key)
+{
+    return flight_new(key, true);
 }
 
 struct flight *flight_find(struct shard *shard, const struct key *key)
@@ -70,36 +87,70 @@ static void flight_leave_loading(struct shard *shard, struct flight *flight, enu
     pthread_cond_broadcast(&flight->ended);
 }
 
-void flight_finish(struct shard *shard, struct flight *flight, quash_status status, quash_entry *entry)
+/* Moves the event loops' waits to `ends`, with the answer. */
+static void flight_answer_waits(struct flight *flight, quash_status status, struct entry *entry,
+                                struct flight_ends *ends)
 {
-    if (flight->state != FLIGHT_LOADING)
-        return;
-    flight_leave_loading(shard, flight, FLIGHT_ENDED);
-    flight->status = status;
-    if (entry != NULL && flight->holders > 1)
-        flight->entry = quash_entry_acquire(entry);
-}
-
-void flight_void(struct shard *shard, struct flight *flight)
-{
-    if (flight != NULL && flight->state == FLIGHT_LOADING)
-        flight_leave_loading(shard, flight, FLIGHT_VOIDED);
-}
-
-void flight_void_all(struct shard *shard)
-{
-    for (unsigned i = 0; i < FLIGHT_LISTS; i++) {
-        while (shard->flights[i] != NULL)
-            flight_void(shard, shard->flights[i]);
+    while (flight->waits != NULL) {
+        struct wait *wait = flight->waits;
+        flight->waits = wait->next_in_flight;
+        wait->status = status;
+        wait->entry = status == QUASH_OK ? reader_hold_counted(entry) : NULL;
+        wait->next_in_flight = ends->first;
+        ends->first = wait;
     }
 }
 
-bool flight_wait(struct shard *shard, struct flight *flight, const struct timespec *deadline)
+void flight_end(struct shard *shard, struct flight *flight, bool shared, quash_status status, struct entry *entry,
+                struct flight_ends *ends)
+{
+    if (flight->state == FLIGHT_LOADING) {
+        flight_leave_loading(shard, flight, shared ? FLIGHT_ENDED : FLIGHT_VOIDED);
+        flight_answer_waits(flight, shared ? status : QUASH_VOIDED, entry, ends);
+    }
+    flight->over = true;
+    flight->status = status;
+    if (status == QUASH_OK && flight->holders > 1)
+        flight->entry = reader_hold_counted(entry);
+    pthread_cond_broadcast(&flight->ended);
+}
+
+void flight_void(struct shard *shard, struct flight *flight, struct flight_ends *ends)
+{
+    if (flight == NULL || flight->state != FLIGHT_LOADING)
+        return;
+    flight_leave_loading(shard, flight, FLIGHT_VOIDED);
+    flight_answer_waits(flight, QUASH_VOIDED, NULL, ends);
+}
+
+void flight_void_all(struct shard *shard, struct flight_ends *ends)
+{
+    for (unsigned i = 0; i < FLIGHT_LISTS; i++) {
+        while (shard->flights[i] != NULL)
+            flight_void(shard, shard->flights[i], ends);
+    }
+}
+
+void flight_ends_finish(struct flight_ends *ends)
+{
+    while (ends->first != NULL) {
+        struct wait *wait = ends->first;
+        ends->first = wait->next_in_flight;
+        notifier_post(wait);
+    }
+}
+
+static bool flight_pending(const struct flight *flight, bool own)
+{
+    return own ? !flight->over : flight->state == FLIGHT_LOADING;
+}
+
+bool flight_wait(struct shard *shard, struct flight *flight, bool own, const struct timespec *deadline)
 {
     int error = 0;
-    while (flight->state == FLIGHT_LOADING && error == 0)
+    while (flight_pending(flight, own) && error == 0)
         error = pthread_cond_timedwait(&flight->ended, &shard->lock, deadline);
-    return flight->state != FLIGHT_LOADING;
+    return !flight_pending(flight, own);
 }
 
 quash_entry *flight_release(struct flight *flight)

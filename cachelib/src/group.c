@@ -4,6 +4,8 @@
 #include "group.h"
 
 #include <string.h>
+
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <quash/table.h>

@@ -1,36 +1,130 @@
 /*
- * index.h - the entries of one shard by key: a chained hash table that doubles when it holds as many entries as it has
- * buckets, and shrinks when it holds far fewer.
+ * index.h - the entries of one shard by key: buckets of one cache line, read without a lock.
  *
- * The index does not count as a holder by itself; its shard does (shard_link, shard_unlink). The shard's lock protects
- * it. A resize that finds no memory is put off: the index then is slower, never wrong.
+ *     table ─► [ bucket | bucket | ... ]     bucket: 8 slots of 64 bits
+ *     slot:    16-bit tag of the key's hash, 48-bit address of the entry; 0: empty; 1: a tombstone
+ *
+ * An entry is in the first bucket with room, from its home bucket on, around the end; and in there in the first slot
+ * with room. So a bucket whose last slot is empty has never been full, no entry has ever gone past it, and a search
+ * ends there. What is taken out of any other bucket leaves a tombstone, so its last slot is never empty again. Nothing
+ * is ever moved: when slots run short, or tombstones are many, a new table is filled and published, and the old one is
+ * retired.
+ *
+ * Writers hold the shard's lock. Readers are between reader_enter and reader_leave (reclaim.h). A reader that still has
+ * the old table finds what was in it when it was replaced: as if its search had come first.
+ *
+ * Of the key's 64-bit hash, the low 32 bits are kept in the entry: the top 6 of these choose the shard (cache.h), the
+ * other 26 the home bucket. Bits 32 to 47 are the tag.
  */
 #ifndef QUASH_SRC_INDEX_H
 #define QUASH_SRC_INDEX_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "entry.h"
+#include "tags.h"
 
-#define INDEX_BUCKETS_MIN 8u
+#define INDEX_SHARD_BITS   6u
+#define INDEX_BUCKET_SLOTS 8u
+
+#define INDEX_EMPTY     UINT64_C(0)
+#define INDEX_TOMBSTONE UINT64_C(1)
+
+#define INDEX_ADDRESS_BITS 48
+#define INDEX_ADDRESS_MASK ((UINT64_C(1) << INDEX_ADDRESS_BITS) - 1)
+
+struct index_bucket {
+    _Atomic uint64_t slot[INDEX_BUCKET_SLOTS];
+};
+
+static_assert(INDEX_BUCKET_SLOTS == TAGS_WORDS && INDEX_ADDRESS_BITS == TAGS_SHIFT,
+              "a bucket is what tags_match takes");
+
+struct index_table {
+    struct retired retired;       /* first: how the reclaimer sees it */
+    uint32_t bucket_count;        /* at least 1; any number */
+    struct index_bucket *buckets; /* aligned to a cache line, in the same block of memory */
+};
 
 struct index {
-    quash_entry **buckets; /* `fixed`, or malloc'ed */
-    size_t bucket_count;   /* a power of two */
-    size_t entries;
-    quash_entry
-        *fixed[INDEX_BUCKETS_MIN]; /* so that an empty index needs no memory, and the first entries none either */
+    _Atomic(struct index_table *) table; /* NULL while nothing has ever been added */
+    size_t entries;                      /* this and what follows: under the shard's lock */
+    size_t tombstones;
+    uint64_t rebuilds; /* slots mean something else after each */
 };
 
 void index_init(struct index *index);
-/* The index must be empty. */
+/* No entries may be left, nor readers. */
 void index_fini(struct index *index);
 
-quash_entry *index_find(const struct index *index, uint64_t hash, const void *key, size_t key_size);
-/* No entry of that key may be there. */
-void index_add(struct index *index, quash_entry *entry);
-/* The entry must be there. */
-void index_remove(struct index *index, quash_entry *entry);
+static inline uint32_t index_home(uint32_t hash, uint32_t bucket_count)
+{
+    return (uint32_t)(((uint64_t)(hash << INDEX_SHARD_BITS) * bucket_count) >> 32);
+}
+
+static inline uint64_t index_tag(uint64_t hash)
+{
+    return hash >> 32 & 0xffff;
+}
+
+static inline struct entry *index_slot_entry(uint64_t word)
+{
+    return (struct entry *)(uintptr_t)(word & INDEX_ADDRESS_MASK);
+}
+
+/* The entry of a key, or NULL. For readers, and for writers under the lock. */
+static inline __attribute__((always_inline)) struct entry *index_find(const struct index *index, const struct key *key)
+{
+    /* Acquire pairs with the release that published the table: its slots come with it. */
+    const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
+    if (table == NULL)
+        return NULL;
+    uint32_t at = index_home((uint32_t)key->hash, table->bucket_count);
+    for (uint32_t i = 0; i < table->bucket_count; i++) {
+        const struct index_bucket *bucket = &table->buckets[at];
+        unsigned matches = tags_match(bucket->slot, index_tag(key->hash));
+        for (; matches != 0; matches &= matches - 1) {
+            /* Acquire pairs with the release that put the entry there: its contents come with it. */
+            uint64_t word = atomic_load_explicit(&bucket->slot[__builtin_ctz(matches)], memory_order_acquire);
+            struct entry *entry = index_slot_entry(word);
+            if (word <= INDEX_TOMBSTONE)
+                continue;
+            /* A match is nearly always right, and then these are read next (entry.h). */
+            __builtin_prefetch((const char *)entry + 64);
+            __builtin_prefetch((const char *)entry + 128);
+            if (entry_has_key(entry, key))
+                return entry;
+        }
+        /* Relaxed: if the entry was added before this search began, so was what filled this bucket before it. */
+        if (atomic_load_explicit(&bucket->slot[INDEX_BUCKET_SLOTS - 1], memory_order_relaxed) == INDEX_EMPTY)
+            return NULL;
+        at = at + 1 == table->bucket_count ? 0 : at + 1;
+    }
+    return NULL;
+}
+
+/* Makes sure that one more entry can be added; the only place that needs memory. False without. The lock is held;
+ * *old (may be set to NULL) is the table that was replaced, to be given to reclaim_retire_block after the unlock. */
+bool index_reserve(struct index *index, struct index_table **old);
+
+/* Gives back memory when the entries have become few for the table; for maintenance. The lock is held; *old as above.
+ * Without memory, or where there is nothing to gain, nothing happens. */
+void index_shrink(struct index *index, struct index_table **old);
+
+/* Adds an entry, after index_reserve; none of its key may be there. `hash` is the key's. */
+void index_add(struct index *index, struct entry *entry, uint64_t hash);
+
+/* Puts `entry` in the place of `old`, of the same key, with one store. `old` must be there. */
+void index_replace(struct index *index, struct entry *old, struct entry *entry, uint64_t hash);
+
+/* Takes this entry out. False: it is not there (any more). */
+bool index_remove(struct index *index, const struct entry *entry);
+
+/* The number of slots, and the entry in one of them or NULL: for walks under the lock. */
+size_t index_slots(const struct index *index);
+struct entry *index_at(const struct index *index, size_t slot);
 
 #endif

@@ -21,6 +21,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "group.h"
 #include "table_handle.h"
 
 /* How long a check goes on without a look at the path. */
@@ -63,8 +64,9 @@ quash_status table_handle_new(const char *path, enum table_role role, const stru
     handle->role = role;
     handle->access = *access;
     handle->lock_fd = -1;
-    atomic_init(&handle->current, NULL);
-    atomic_init(&handle->looked_ms, clock_coarse_ms());
+    atomic_init(&handle->front.current, NULL);
+    atomic_init(&handle->front.looked_ms, clock_coarse_ms());
+    handle->front.look_every_ms = role == TABLE_FOLLOWER ? LOOK_ATTACHED_MS : UINT64_MAX;
     atomic_init(&handle->waited_incarnation, 0);
 
     quash_status status = QUASH_OK;
@@ -88,16 +90,18 @@ free_handle:
 
 void table_publish(quash_table *table, struct table_map *map)
 {
+    map->serial = table->maps == NULL ? TABLE_SERIAL_FIRST : table->maps->serial + 1;
+    map->all_hash = group_all_hash(map->seed);
     map->older = table->maps;
     table->maps = map;
     /* Release pairs with the acquire in table_current: the mapping's fields come with the pointer. */
-    atomic_store_explicit(&table->current, map, memory_order_release);
+    atomic_store_explicit(&table->front.current, map, memory_order_release);
 }
 
 static void detach(quash_table *table)
 {
     /* Nothing hangs on this store but itself. */
-    atomic_store_explicit(&table->current, NULL, memory_order_relaxed);
+    atomic_store_explicit(&table->front.current, NULL, memory_order_relaxed);
 }
 
 static bool same_file(const struct table_map *map, const struct stat *file)
@@ -126,8 +130,8 @@ static bool had_incarnation(const quash_table *table, uint64_t incarnation)
 static quash_status look(quash_table *table, bool *replaced, quash_error *error)
 {
     /* Relaxed: only holders of the mutex change it. */
-    struct table_map *map = atomic_load_explicit(&table->current, memory_order_relaxed);
-    atomic_store_explicit(&table->looked_ms, clock_coarse_ms(), memory_order_relaxed);
+    struct table_map *map = atomic_load_explicit(&table->front.current, memory_order_relaxed);
+    atomic_store_explicit(&table->front.looked_ms, clock_coarse_ms(), memory_order_relaxed);
     /* In this order: a table that is not retired here cannot have been replaced by its worker before. */
     bool attached = map != NULL && !table_map_retired(map);
     struct stat file;
@@ -167,9 +171,9 @@ static void look_if_due(quash_table *table, bool attached)
 {
     uint64_t now_ms = clock_coarse_ms();
     /* Relaxed, and a CAS, so that one of many threads looks; nothing else is told through this word. */
-    uint64_t looked_ms = atomic_load_explicit(&table->looked_ms, memory_order_relaxed);
+    uint64_t looked_ms = atomic_load_explicit(&table->front.looked_ms, memory_order_relaxed);
     if (now_ms - looked_ms < (attached ? LOOK_ATTACHED_MS : LOOK_DETACHED_MS) ||
-        !atomic_compare_exchange_strong_explicit(&table->looked_ms, &looked_ms, now_ms, memory_order_relaxed,
+        !atomic_compare_exchange_strong_explicit(&table->front.looked_ms, &looked_ms, now_ms, memory_order_relaxed,
                                                  memory_order_relaxed))
         return;
     /* Whoever holds it is looking. Not waiting also keeps a child usable that was forked while another thread did. */
@@ -182,11 +186,11 @@ static void look_if_due(quash_table *table, bool attached)
 const struct table_map *table_current(quash_table *table)
 {
     /* Acquire pairs with table_publish. */
-    struct table_map *map = atomic_load_explicit(&table->current, memory_order_acquire);
+    struct table_map *map = atomic_load_explicit(&table->front.current, memory_order_acquire);
     if (table->role != TABLE_FOLLOWER)
         return map;
     look_if_due(table, map != NULL && !table_map_retired(map));
-    return atomic_load_explicit(&table->current, memory_order_acquire);
+    return atomic_load_explicit(&table->front.current, memory_order_acquire);
 }
 
 bool table_moved_on(quash_table *table, const struct table_map *map)
@@ -197,7 +201,7 @@ bool table_moved_on(quash_table *table, const struct table_map *map)
         look(table, NULL, NULL);
         pthread_mutex_unlock(&table->mutex);
     }
-    return atomic_load_explicit(&table->current, memory_order_acquire) != map;
+    return atomic_load_explicit(&table->front.current, memory_order_acquire) != map;
 }
 
 quash_status quash_table_open(const char *path, const quash_table_options *options, quash_table **table,
@@ -255,6 +259,7 @@ void quash_table_close(quash_table *table)
 {
     if (table == NULL)
         return;
+    watcher_free(table->watcher); /* first: its thread uses the mappings */
     while (table->maps != NULL) {
         struct table_map *map = table->maps;
         table->maps = map->older;

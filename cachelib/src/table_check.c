@@ -14,18 +14,24 @@
  * tests/model/table.pml shows what goes wrong otherwise.
  */
 #include "table_handle.h"
+#include "tags.h"
+
+static_assert(sizeof(struct bucket) == TAGS_WORDS * sizeof(uint64_t), "the slots and the floor are one line");
+static_assert(SLOT_STAMP_BITS == TAGS_SHIFT, "tags are where tags_match looks for them");
 
 static enum table_verdict check_hash(const struct table_map *map, uint64_t hash, uint64_t stamp)
 {
     const struct bucket *bucket = &map->buckets[hash & map->bucket_mask];
-    const uint64_t tag = hash >> SLOT_STAMP_BITS;
-    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
-        /* Acquire pairs with the CAS of replace_slot: the floor that was raised before it is seen below. */
-        uint64_t slot = atomic_load_explicit(&bucket->slot[i], memory_order_acquire);
-        if (slot >> SLOT_STAMP_BITS == tag && (slot & SLOT_STAMP_MAX) > stamp)
+    /* The floor's own top bits are in the last place, and no slot. */
+    unsigned matches =
+        tags_match((const _Atomic uint64_t *)bucket, hash >> SLOT_STAMP_BITS) & ((1u << BUCKET_SLOTS) - 1);
+    for (; matches != 0; matches &= matches - 1) {
+        /* Whatever the slot holds by now, a later stamp under this tag is a later cancel. */
+        uint64_t slot = atomic_load_explicit(&bucket->slot[__builtin_ctz(matches)], memory_order_acquire);
+        if (slot >> SLOT_STAMP_BITS == hash >> SLOT_STAMP_BITS && (slot & SLOT_STAMP_MAX) > stamp)
             return TABLE_CHANGED;
     }
-    /* Ordered after the slots by their acquire; nothing is reached through this value. */
+    /* After all slots, by the acquire of their loads; nothing is reached through this value. */
     return atomic_load_explicit(&bucket->floor, memory_order_relaxed) > stamp ? TABLE_COLLATERAL : TABLE_UNCHANGED;
 }
 

@@ -1,12 +1,12 @@
 /*
  * table_handle.h - the inside of a handle, for the files that are the table: table.c (handles, following the path),
  * table_file.c (attaching a file), table_create.c (making one), table_serve.c (the worker's side), table_cancel.c,
- * table_check.c, table_wait.c, table_info.c.
+ * table_check.c, table_wait.c, table_info.c; and for watch.c, which keeps its thread here.
  *
  * Ownership: a handle owns every mapping that it ever had, in the list `maps`, until it is closed; so whoever has
  * fetched `current` may go on with it, and nothing is counted.
- * Locks: `mutex` is the only one; it guards `maps`, all changes of `current`, and the path itself against this
- * process's other threads. The file lock of a serving handle is held for as long as the handle lives.
+ * Locks: `mutex` guards `maps`, all changes of `current`, `watcher`, and the path itself against this process's other
+ * threads; no other lock is taken under it. The file lock of a serving handle is held for as long as the handle lives.
  */
 #ifndef QUASH_SRC_TABLE_HANDLE_H
 #define QUASH_SRC_TABLE_HANDLE_H
@@ -35,8 +35,7 @@ struct table_access {
 };
 
 struct quash_table {
-    _Atomic(struct table_map *) current; /* NULL while detached */
-    _Atomic uint64_t looked_ms;          /* when a check last looked at the path */
+    struct table_front front;            /* first: table_peek */
     _Atomic uint64_t waited_incarnation; /* the table that quash_table_wait last reported on */
     enum table_role role;                /* this and what follows down to the mutex never changes */
     char *path;                          /* absolute; NULL for a private table */
@@ -45,7 +44,8 @@ struct quash_table {
     mode_t serve_mode;
     int lock_fd; /* -1 unless serving */
     pthread_mutex_t mutex;
-    struct table_map *maps; /* newest first */
+    struct table_map *maps;  /* newest first */
+    struct watcher *watcher; /* who calls back when something has changed (watch.c); NULL before the first watch */
 };
 
 /* ---- table.c */
@@ -117,22 +117,15 @@ quash_status table_serve_refresh(quash_table *table, bool *replaced, quash_error
 /* Lets go of the lock, if the handle has it. */
 void table_serve_unlock(quash_table *table);
 
+/* ---- watch.c */
+
+/* Ends the watching thread; NULL is fine. No watch may be left. */
+void watcher_free(struct watcher *watcher);
+
 /* ---- table_cancel.c */
 
 /* Ends the table for good: all that it stamped has changed, its waiters wake, its readers look for a successor. The
  * mapping must be writable. */
 void table_map_retire(const struct table_map *map);
-
-static inline bool table_map_retired(const struct table_map *map)
-{
-    /* Pairs with the store in table_map_retire. Acquire, so that a look at the path afterwards finds what was put there
-     * before, if anything was. */
-    return atomic_load_explicit(&map->header->retired, memory_order_acquire) != 0;
-}
-
-/* ---- table_wait.c */
-
-/* Wakes all who wait for `changes` to move. */
-void table_map_wake(const struct table_map *map);
 
 #endif

@@ -205,7 +205,7 @@ static quash_status replace(quash_table *table, const struct table_map *found, q
         return status;
 
     /* Relaxed: only holders of the mutex change it. */
-    const struct table_map *own = atomic_load_explicit(&table->current, memory_order_relaxed);
+    const struct table_map *own = atomic_load_explicit(&table->front.current, memory_order_relaxed);
     if (found != NULL && !table_map_retired(found))
         table_map_retire(found);
     if (own != NULL && !table_map_retired(own)) /* not if it is the same file as `found` */
@@ -214,7 +214,7 @@ static quash_status replace(quash_table *table, const struct table_map *found, q
     if (status != QUASH_OK) {
         table_create_abandon(table->path);
         table_map_free(made);
-        atomic_store_explicit(&table->current, NULL, memory_order_relaxed);
+        atomic_store_explicit(&table->front.current, NULL, memory_order_relaxed);
         return status;
     }
     table_publish(table, made);
@@ -298,7 +298,7 @@ static quash_status relock(quash_table *table, quash_error *error)
 quash_status table_serve_refresh(quash_table *table, bool *replaced, quash_error *error)
 {
     /* Relaxed: only holders of the mutex change it. */
-    const struct table_map *own = atomic_load_explicit(&table->current, memory_order_relaxed);
+    const struct table_map *own = atomic_load_explicit(&table->front.current, memory_order_relaxed);
     struct stat file;
     if (own != NULL && !table_map_retired(own) && lstat(table->path, &file) == 0 && file.st_dev == own->device &&
         file.st_ino == own->inode)
@@ -308,7 +308,7 @@ quash_status table_serve_refresh(quash_table *table, bool *replaced, quash_error
     if (status == QUASH_BUSY && own != NULL) {
         /* Our readers have to move to the other worker's table. */
         table_map_retire(own);
-        atomic_store_explicit(&table->current, NULL, memory_order_relaxed);
+        atomic_store_explicit(&table->front.current, NULL, memory_order_relaxed);
     }
     if (status != QUASH_OK)
         return status;

@@ -6,7 +6,7 @@
  *
  * A retired table moves `changes` and wakes. What wakes nobody is a table that was replaced without being retired
  * (its worker killed, its file removed), and 2^32 cancellations between a waiter's look at the word and its sleep; for
- * those it looks up once in WAIT_SLICE_NS.
+ * those no sleep is longer than WAIT_SLICE_NS.
  */
 #define _GNU_SOURCE /* syscall */
 #include <limits.h>
@@ -33,9 +33,10 @@ void table_map_wake(const struct table_map *map)
     syscall(SYS_futex, futex_word(map), FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-/* Returns when woken, when `changes` is not `seen` any more, after the time, after a signal, or for no reason. */
-static void sleep_while(const struct table_map *map, uint64_t seen, uint64_t time_ns)
+void table_map_wait(const struct table_map *map, uint64_t seen, uint64_t time_ns)
 {
+    if (time_ns > WAIT_SLICE_NS)
+        time_ns = WAIT_SLICE_NS;
     const struct timespec time = {.tv_sec = (time_t)(time_ns / 1000000000u), .tv_nsec = (long)(time_ns % 1000000000u)};
     syscall(SYS_futex, futex_word(map), FUTEX_WAIT, (uint32_t)seen, &time, NULL, 0);
 }
@@ -60,8 +61,7 @@ quash_status quash_table_wait(quash_table *table, uint64_t *changes, uint32_t ti
         if (count == *changes && began_with == map->incarnation) {
             if (now_ns >= deadline_ns)
                 return QUASH_TIMED_OUT;
-            uint64_t left_ns = deadline_ns - now_ns;
-            sleep_while(map, count, left_ns < WAIT_SLICE_NS ? left_ns : WAIT_SLICE_NS);
+            table_map_wait(map, count, deadline_ns - now_ns);
             /* Still of this table: one that has just ended may have no successor yet. */
             count = table_map_changes(map);
             if (count == *changes)

@@ -15,36 +15,27 @@
 #include "table.h"
 #include "token.h"
 
-/* No table reaches this count: a table has fewer stamps than that to hand out. */
-#define NEVER_VALIDATED UINT64_MAX
-
 struct quash_token {
     quash_table *table; /* borrowed */
     struct token token;
 };
 
-/* Acquire pairs with the release when a table is retired. */
-static bool map_ended(const struct table_map *map)
-{
-    return atomic_load_explicit(&map->header->retired, memory_order_acquire) != 0;
-}
-
 const struct table_map *token_map(quash_table *table)
 {
     const struct table_map *map = table_current(table);
-    return map == NULL || map_ended(map) ? NULL : map;
+    return map == NULL || table_map_retired(map) ? NULL : map;
 }
 
 static void token_start(struct token *token, const struct table_map *map, quash_stamp stamp, uint64_t validated)
 {
-    token->head.incarnation = stamp.incarnation;
-    token->head.stamp = stamp.sequence;
-    atomic_store_explicit(&token->head.validated, validated, memory_order_relaxed);
-    token->head.ended = false;
-    token->head.hash_count = 1;
+    token->incarnation = stamp.incarnation;
+    token->stamp = stamp.sequence;
+    token->serial = stamp.incarnation == 0 || map == NULL ? TABLE_SERIAL_DETACHED : map->serial;
+    atomic_store_explicit(&token->validated, validated, memory_order_relaxed);
+    token->ended = false;
     token->seed = map == NULL ? 0 : map->seed;
+    token->all = map == NULL ? 0 : map->all_hash;
     token->groups = 0;
-    token->hash[0] = group_all_hash(token->seed);
 }
 
 void token_init(struct token *token, const struct table_map *map)
@@ -55,7 +46,7 @@ void token_init(struct token *token, const struct table_map *map)
         changes = table_map_changes(map);
         /* After the count, which moves when a table ends: a table that ends from here on fails the first check, one
          * that ended before must not be stamped with, since its count stands still. */
-        if (map_ended(map))
+        if (table_map_retired(map))
             map = NULL;
     }
     if (map != NULL)
@@ -66,17 +57,7 @@ void token_init(struct token *token, const struct table_map *map)
 void token_init_at(struct token *token, const struct table_map *map, quash_stamp stamp)
 {
     token_start(token, map, stamp, NEVER_VALIDATED);
-    token->head.ended =
-        map == NULL || map->incarnation != stamp.incarnation || stamp.sequence > table_map_sequence(map);
-}
-
-static bool token_has(const struct token *token, uint64_t hash)
-{
-    for (uint32_t i = 0; i < token->head.hash_count; i++) {
-        if (token->hash[i] == hash)
-            return true;
-    }
-    return false;
+    token->ended = map == NULL || map->incarnation != stamp.incarnation || stamp.sequence > table_map_sequence(map);
 }
 
 quash_status token_add(struct token *token, const char *group)
@@ -85,34 +66,48 @@ quash_status token_add(struct token *token, const char *group)
     if (length == 0)
         return QUASH_INVALID;
     uint64_t hash = group_hash(group, length, token->seed);
-    if (token_has(token, hash))
-        return QUASH_OK;
+    for (uint32_t i = 0; i < token->groups; i++)
+        if (token->group[i] == hash)
+            return QUASH_OK;
     if (token->groups == QUASH_TOKEN_GROUPS_MAX)
         return QUASH_TOO_MANY;
 
-    token->groups++;
-    token->hash[token->head.hash_count++] = hash;
-    uint64_t kind_hash;
-    if (group_kind_hash(group, length, token->seed, &kind_hash) && !token_has(token, kind_hash))
-        token->hash[token->head.hash_count++] = kind_hash;
+    uint32_t at = token->groups++;
+    token->group[at] = hash;
+    token->has_kind[at] = group_kind_hash(group, length, token->seed, &token->kind[at]);
     /* The count says nothing about a group that was not among those checked. */
-    atomic_store_explicit(&token->head.validated, NEVER_VALIDATED, memory_order_relaxed);
+    atomic_store_explicit(&token->validated, NEVER_VALIDATED, memory_order_relaxed);
     return QUASH_OK;
 }
 
-quash_change token_check(struct token_head *head, const uint64_t *hashes, const struct table_map *map)
+/* All the hashes that the token stands for. Their number. */
+static size_t token_hashes(const struct token *token, uint64_t hashes[1 + 2 * QUASH_TOKEN_GROUPS_MAX])
 {
-    if (head->incarnation == 0)
+    size_t count = 0;
+    hashes[count++] = token->all;
+    for (uint32_t i = 0; i < token->groups; i++) {
+        hashes[count++] = token->group[i];
+        if (token->has_kind[i])
+            hashes[count++] = token->kind[i];
+    }
+    return count;
+}
+
+quash_change token_check(struct token *token, const struct table_map *map)
+{
+    if (token->incarnation == 0)
         return QUASH_UNKNOWN;
-    if (head->ended || map == NULL || map->incarnation != head->incarnation)
+    if (token->ended || map == NULL || map->incarnation != token->incarnation)
         return QUASH_CHANGED;
 
     uint64_t changes = table_map_changes(map);
-    if (changes == atomic_load_explicit(&head->validated, memory_order_relaxed))
+    if (changes == atomic_load_explicit(&token->validated, memory_order_relaxed))
         return QUASH_UNCHANGED;
-    switch (table_map_check(map, hashes, head->hash_count, head->stamp)) {
+    uint64_t hashes[1 + 2 * QUASH_TOKEN_GROUPS_MAX];
+    size_t count = token_hashes(token, hashes);
+    switch (table_map_check(map, hashes, count, token->stamp)) {
     case TABLE_UNCHANGED:
-        atomic_store_explicit(&head->validated, changes, memory_order_relaxed);
+        atomic_store_explicit(&token->validated, changes, memory_order_relaxed);
         return QUASH_UNCHANGED;
     case TABLE_COLLATERAL:
         return QUASH_COLLATERAL;
@@ -123,14 +118,23 @@ quash_change token_check(struct token_head *head, const uint64_t *hashes, const 
     return QUASH_CHANGED;
 }
 
-void token_head_copy(struct token_head *to, const struct token_head *from)
+void token_copy(struct token *to, const struct token *from)
 {
     to->incarnation = from->incarnation;
     to->stamp = from->stamp;
+    to->serial = from->serial;
     atomic_store_explicit(&to->validated, atomic_load_explicit(&from->validated, memory_order_relaxed),
                           memory_order_relaxed);
-    to->hash_count = from->hash_count;
+    to->seed = from->seed;
+    to->all = from->all;
+    to->groups = from->groups;
     to->ended = from->ended;
+    for (uint32_t i = 0; i < from->groups; i++) {
+        to->group[i] = from->group[i];
+        to->has_kind[i] = from->has_kind[i];
+        if (from->has_kind[i])
+            to->kind[i] = from->kind[i];
+    }
 }
 
 quash_table *token_table(const quash_token *token)
@@ -179,7 +183,7 @@ quash_status quash_token_add(quash_token *token, const char *group)
         return QUASH_INVALID;
     quash_status status = token_add(&token->token, group);
     if (status != QUASH_OK)
-        token->token.head.ended = true;
+        token->token.ended = true;
     return status;
 }
 
@@ -190,7 +194,7 @@ void quash_token_restart(quash_token *token)
 
 quash_stamp quash_token_stamp(const quash_token *token)
 {
-    return (quash_stamp){token->token.head.incarnation, token->token.head.stamp};
+    return (quash_stamp){token->token.incarnation, token->token.stamp};
 }
 
 bool quash_token_changed(const quash_token *token)
@@ -203,7 +207,7 @@ quash_change quash_token_check(const quash_token *token)
     /* Logically const: `validated` only remembers the answer. Every quash_token is malloc'ed, so none is really const.
      */
     struct quash_token *inside = (struct quash_token *)(uintptr_t)token;
-    return token_check(&inside->token.head, inside->token.hash, token_map(token->table));
+    return token_check(&inside->token, token_map(token->table));
 }
 
 void quash_token_free(quash_token *token)

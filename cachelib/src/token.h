@@ -1,8 +1,6 @@
 /*
- * token.h - the inside of a change token, shared by quash_token (token.c), the cache's fills and its entries.
- *
- *     struct token_head                    what a check needs, and all that an entry keeps besides the hashes
- *     hashes: [ `*` | the groups' own and their kinds', each once, in the order they were added ]
+ * token.h - the inside of a change token, shared by quash_token (token.c) and the cache's fills; an entry keeps the same
+ * in fewer bytes (entry.h, judge.h).
  *
  * The stamp belongs to one incarnation of a table, and so do the hashes, since each table has a seed of its own: once
  * the handle has moved to another incarnation, the token has changed for good. The seed is kept with the token, so
@@ -23,27 +21,26 @@
 
 #include "table.h"
 
-/* `*`, and for each group its own hash and its kind's. */
-#define TOKEN_HASHES_MAX (1 + 2 * QUASH_TOKEN_GROUPS_MAX)
-
-struct token_head {
+struct token {
     uint64_t incarnation; /* 0: the stamp was taken while detached */
     uint64_t stamp;
+    uint32_t serial; /* of the mapping that it belongs to, among those of the table's handle */
     /* The count of changes at which the token was last found good: while that stands, a check costs one load. The only
      * field that changes while a token is shared. Relaxed is enough: whatever any checker stores is true, and it is
      * compared, never used to reach other memory. */
     _Atomic uint64_t validated;
-    uint32_t hash_count;
+    uint64_t seed;
+    uint64_t all; /* hash of `*` */
+    uint32_t groups;
     bool ended; /* changed whatever the table says: the stamp is of a table that was not, or no longer, attached when
                  * the token was made, or a group could not be named */
+    bool has_kind[QUASH_TOKEN_GROUPS_MAX];
+    uint64_t group[QUASH_TOKEN_GROUPS_MAX];
+    uint64_t kind[QUASH_TOKEN_GROUPS_MAX]; /* hash of the `kind:*` that group implies, if has_kind */
 };
 
-struct token {
-    struct token_head head;
-    uint64_t seed;
-    uint32_t groups; /* named with token_add, without repeats */
-    uint64_t hash[TOKEN_HASHES_MAX];
-};
+/* No table reaches this count: a table has fewer stamps than that to hand out. */
+#define NEVER_VALIDATED UINT64_MAX
 
 /* The mapping to stamp with and to check against: the current one; NULL while detached, and also while the current one
  * has ended and its successor is not there yet. */
@@ -58,11 +55,11 @@ void token_init_at(struct token *token, const struct table_map *map, quash_stamp
 /* As quash_token_add. */
 quash_status token_add(struct token *token, const char *group);
 
-/* As quash_token_check. `hashes` are the `head->hash_count` ones that go with the head. */
-quash_change token_check(struct token_head *head, const uint64_t *hashes, const struct table_map *map);
+/* As quash_token_check. */
+quash_change token_check(struct token *token, const struct table_map *map);
 
-/* Copies a head that other threads may be checking. */
-void token_head_copy(struct token_head *to, const struct token_head *from);
+/* Copies a token that other threads may be checking. */
+void token_copy(struct token *to, const struct token *from);
 
 /* The table of a public token, and its inside. */
 quash_table *token_table(const quash_token *token);

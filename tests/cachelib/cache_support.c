@@ -115,14 +115,26 @@ quash_cache_stats stats_of(quash_cache *cache)
     return stats;
 }
 
-quash_status put_text(quash_cache *cache, const char *key, const char *text, const char *group)
+quash_token *new_token(quash_cache *cache, const char *group)
 {
     quash_token *token = NULL;
     if (quash_token_new(quash_cache_table(cache), &token) != QUASH_OK)
         support_fail("no token");
     if (group != NULL && quash_token_add(token, group) != QUASH_OK)
         support_fail("no group");
-    quash_status status = quash_cache_put(cache, key, strlen(key), token, text, strlen(text), NULL);
+    return token;
+}
+
+quash_status put_text(quash_cache *cache, const char *key, const char *text, const char *group)
+{
+    return put_text_with(cache, key, text, group, NULL);
+}
+
+quash_status put_text_with(quash_cache *cache, const char *key, const char *text, const char *group,
+                           const quash_entry_options *options)
+{
+    quash_token *token = new_token(cache, group);
+    quash_status status = quash_cache_put(cache, key, strlen(key), token, text, strlen(text), options);
     quash_token_free(token);
     return status;
 }
@@ -147,6 +159,21 @@ bool hits(quash_cache *cache, const char *key)
     return entry != NULL;
 }
 
+bool contains(quash_cache *cache, const char *key)
+{
+    return quash_cache_contains(cache, key, strlen(key));
+}
+
+size_t maintain_to_the_end(quash_cache *cache, size_t max_entries)
+{
+    size_t calls = 1;
+    while (quash_cache_maintain(cache, max_entries)) {
+        if (++calls > 10000000)
+            support_fail("maintenance does not come to an end");
+    }
+    return calls;
+}
+
 size_t charge_of(size_t key_size, size_t value_size)
 {
     quash_cache *cache = new_cache();
@@ -163,18 +190,26 @@ size_t charge_of(size_t key_size, size_t value_size)
 
 quash_cache *cache_for_entries(size_t count, size_t value_size)
 {
-    quash_cache_options options = QUASH_CACHE_OPTIONS_INIT;
+    return cache_for_entries_with(count, value_size, (quash_cache_options)QUASH_CACHE_OPTIONS_INIT);
+}
+
+quash_cache *cache_for_entries_with(size_t count, size_t value_size, quash_cache_options options)
+{
     options.max_bytes = count * charge_of(sizeof(int), value_size);
     return new_cache_with(&options);
 }
 
 quash_status put_number(quash_cache *cache, int key, size_t value_size)
 {
+    return put_number_with(cache, key, value_size, NULL, NULL);
+}
+
+quash_status put_number_with(quash_cache *cache, int key, size_t value_size, const char *group,
+                             const quash_entry_options *options)
+{
     char bytes[256] = {0};
-    quash_token *token;
-    if (quash_token_new(quash_cache_table(cache), &token) != QUASH_OK)
-        support_fail("no token");
-    quash_status status = quash_cache_put(cache, &key, sizeof key, token, bytes, value_size, NULL);
+    quash_token *token = new_token(cache, group);
+    quash_status status = quash_cache_put(cache, &key, sizeof key, token, bytes, value_size, options);
     quash_token_free(token);
     return status;
 }

@@ -71,10 +71,21 @@ quash_cache_stats stats_of(quash_cache *cache);
 
 /* Puts a string, with an entry that depends on `group` (NULL: on none) and is stamped now. */
 quash_status put_text(quash_cache *cache, const char *key, const char *text, const char *group);
+/* The same, kept as `options` say. */
+quash_status put_text_with(quash_cache *cache, const char *key, const char *text, const char *group,
+                           const quash_entry_options *options);
 /* Whether a get hits, and hits this string. */
 bool hits_text(quash_cache *cache, const char *key, const char *text);
 bool hits(quash_cache *cache, const char *key);
 bool entry_is_text(const quash_entry *entry, const char *text);
+
+bool contains(quash_cache *cache, const char *key);
+
+/* A token stamped now, that depends on `group` (NULL: on none). */
+quash_token *new_token(quash_cache *cache, const char *group);
+
+/* Calls quash_cache_maintain, `max_entries` at a time, until it has no more to do. Returns how many calls that took. */
+size_t maintain_to_the_end(quash_cache *cache, size_t max_entries);
 
 /* A loader whose context is the string that it loads. */
 quash_status load_text(quash_fill *fill, void *text);
@@ -85,7 +96,10 @@ quash_status load_text(quash_fill *fill, void *text);
 size_t charge_of(size_t key_size, size_t value_size);
 /* Room for exactly so many entries whose keys are numbers. */
 quash_cache *cache_for_entries(size_t count, size_t value_size);
+quash_cache *cache_for_entries_with(size_t count, size_t value_size, quash_cache_options options);
 quash_status put_number(quash_cache *cache, int key, size_t value_size);
+quash_status put_number_with(quash_cache *cache, int key, size_t value_size, const char *group,
+                             const quash_entry_options *options);
 bool hits_number(quash_cache *cache, int key);
 
 /* ---- Tables ---- */

@@ -1,5 +1,6 @@
-/* The cache on one thread: putting and getting, what makes a hit a miss, expiry. */
+/* The cache on one thread: putting and getting, and what makes a hit a miss, but for time (test_expiry.c). */
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,6 +78,37 @@ static void bytes_are_aligned_for_any_type(void **state)
     quash_cache_free(cache);
 }
 
+static void keys_and_values_may_be_as_long_as_their_limits(void **state)
+{
+    (void)state;
+    quash_cache *cache = new_cache();
+    quash_token *token = new_token(cache, "tenant:42");
+    char *key = malloc(QUASH_KEY_MAX + 1);
+    assert_non_null(key);
+    memset(key, 'k', QUASH_KEY_MAX + 1);
+    assert_int_equal(quash_cache_put(cache, key, QUASH_KEY_MAX - 1, token, "shorter", 7, NULL), QUASH_OK);
+    assert_int_equal(quash_cache_put(cache, key, QUASH_KEY_MAX, token, "longest", 7, NULL), QUASH_OK);
+    assert_int_equal(quash_cache_put(cache, key, QUASH_KEY_MAX + 1, token, "longer", 6, NULL), QUASH_INVALID);
+    quash_entry *entry = quash_cache_get(cache, key, QUASH_KEY_MAX);
+    assert_true(entry_is_text(entry, "longest"));
+    quash_entry_release(entry);
+    assert_true(quash_cache_contains(cache, key, QUASH_KEY_MAX));
+    assert_null(quash_cache_get(cache, key, QUASH_KEY_MAX + 1));
+    assert_false(quash_cache_contains(cache, key, QUASH_KEY_MAX + 1));
+    assert_false(quash_cache_remove(cache, key, QUASH_KEY_MAX + 1));
+    assert_true(quash_cache_remove(cache, key, QUASH_KEY_MAX));
+    free(key);
+
+    /* Refused by its size alone: there are not that many bytes. */
+    put_text(cache, "key", "old", NULL);
+    assert_int_equal(quash_cache_put(cache, "key", 3, token, "", QUASH_VALUE_MAX + 1, NULL), QUASH_TOO_LARGE);
+    assert_int_equal(quash_cache_put(cache, "key", 3, token, "", SIZE_MAX, NULL), QUASH_TOO_LARGE);
+    assert_false(hits(cache, "key")); /* the old value is gone all the same */
+    assert_int_equal(stats_of(cache).refused, 2);
+    quash_token_free(token);
+    quash_cache_free(cache);
+}
+
 static void a_put_replaces(void **state)
 {
     (void)state;
@@ -120,39 +152,6 @@ static void many_keys_are_all_found_and_removed(void **state)
     quash_cache_free(cache);
 }
 
-static void remove_says_whether_there_was_a_live_entry(void **state)
-{
-    (void)state;
-    quash_cache *cache = new_cache();
-    assert_false(quash_cache_remove(cache, "key", 3));
-    put_text(cache, "key", "value", "tenant:42");
-    assert_true(quash_cache_remove(cache, "key", 3));
-    assert_false(quash_cache_remove(cache, "key", 3));
-    put_text(cache, "key", "value", "tenant:42");
-    quash_table_cancel(quash_cache_table(cache), "tenant:42");
-    assert_false(quash_cache_remove(cache, "key", 3));
-    assert_int_equal(stats_of(cache).entries, 0);
-    quash_cache_free(cache);
-}
-
-static void clear_drops_everything(void **state)
-{
-    (void)state;
-    quash_cache *cache = new_cache();
-    char key[16];
-    for (int i = 0; i < 1000; i++) {
-        snprintf(key, sizeof key, "key%d", i);
-        put_text(cache, key, "value", NULL);
-    }
-    quash_cache_clear(cache);
-    assert_int_equal(stats_of(cache).entries, 0);
-    assert_int_equal(stats_of(cache).bytes, 0);
-    assert_false(hits(cache, "key7"));
-    put_text(cache, "key7", "again", NULL);
-    assert_true(hits_text(cache, "key7", "again"));
-    quash_cache_free(cache);
-}
-
 /* ---- Validity ---- */
 
 static void a_hit_is_refused_after_its_group_is_cancelled(void **state)
@@ -185,6 +184,7 @@ static void a_value_cancelled_before_it_is_put_is_not_kept(void **state)
     put_text(cache, "key", "older", NULL);
     quash_table_cancel(quash_cache_table(cache), "tenant:42");
     assert_int_equal(quash_cache_put(cache, "key", 3, token, "value", 5, NULL), QUASH_OK);
+    assert_int_equal(stats_of(cache).entries, 0);
     assert_false(hits(cache, "key"));
     quash_token_free(token);
     quash_cache_free(cache);
@@ -325,124 +325,6 @@ static void detached_entries_are_served_within_detached_ttl_ms_until_a_table_app
     table_place_remove(&place);
 }
 
-static void a_table_that_has_forgotten_counts_as_collateral(void **state)
-{
-    (void)state;
-    quash_table *table;
-    assert_int_equal(quash_table_new_private(1, &table), QUASH_OK);
-    quash_cache_options options = QUASH_CACHE_OPTIONS_INIT;
-    options.table = table;
-    quash_cache *cache = new_cache_with(&options);
-    put_text(cache, "key", "value", "tenant:42");
-    char group[32];
-    for (int i = 0; i < 20; i++) {
-        snprintf(group, sizeof group, "other:%d", i);
-        quash_table_cancel(table, group);
-    }
-    assert_false(hits(cache, "key"));
-    assert_int_equal(stats_of(cache).misses_collateral, 1);
-    assert_int_equal(stats_of(cache).misses_cancelled, 0);
-    quash_cache_free(cache);
-    quash_table_close(table);
-}
-
-/* ---- Expiry ---- */
-
-static quash_cache *cache_with_clock(struct manual_clock *clock, uint64_t ttl_ms)
-{
-    quash_cache_options options = QUASH_CACHE_OPTIONS_INIT;
-    options.clock_ms = manual_clock_ms;
-    options.clock_context = clock;
-    options.ttl_ms = ttl_ms;
-    return new_cache_with(&options);
-}
-
-static void put_with_ttl(quash_cache *cache, const char *key, uint64_t ttl_ms)
-{
-    quash_entry_options options = QUASH_ENTRY_OPTIONS_INIT;
-    options.ttl_ms = ttl_ms;
-    quash_token *token;
-    assert_int_equal(quash_token_new(quash_cache_table(cache), &token), QUASH_OK);
-    assert_int_equal(quash_cache_put(cache, key, strlen(key), token, "v", 1, &options), QUASH_OK);
-    quash_token_free(token);
-}
-
-static void an_entry_is_served_for_its_ttl_and_no_longer(void **state)
-{
-    (void)state;
-    struct manual_clock clock = {5000};
-    quash_cache *cache = cache_with_clock(&clock, 1000);
-    put_with_ttl(cache, "default", QUASH_TTL_DEFAULT);
-    put_with_ttl(cache, "short", 10);
-    put_with_ttl(cache, "long", 2000);
-    put_with_ttl(cache, "forever", QUASH_TTL_FOREVER);
-    put_with_ttl(cache, "nearly forever", QUASH_TTL_FOREVER - 1);
-    manual_clock_advance(&clock, 9);
-    assert_true(hits(cache, "short"));
-    manual_clock_advance(&clock, 1);
-    assert_false(hits(cache, "short"));
-    manual_clock_advance(&clock, 989);
-    assert_true(hits(cache, "default"));
-    manual_clock_advance(&clock, 1);
-    assert_false(hits(cache, "default"));
-    assert_true(hits(cache, "long"));
-    manual_clock_advance(&clock, 1000);
-    assert_false(hits(cache, "long"));
-    assert_int_equal(stats_of(cache).misses_expired, 3);
-    manual_clock_advance(&clock, UINT64_MAX - 10000);
-    assert_true(hits(cache, "forever"));
-    assert_true(hits(cache, "nearly forever"));
-    quash_cache_free(cache);
-}
-
-static void the_default_ttl_is_five_minutes(void **state)
-{
-    (void)state;
-    struct manual_clock clock = {0};
-    quash_cache *cache = cache_with_clock(&clock, QUASH_TTL_DEFAULT);
-    put_text(cache, "key", "value", NULL);
-    manual_clock_advance(&clock, 5 * 60 * 1000 - 1);
-    assert_true(hits(cache, "key"));
-    manual_clock_advance(&clock, 1);
-    assert_false(hits(cache, "key"));
-    quash_cache_free(cache);
-}
-
-static quash_status load_slowly(quash_fill *fill, void *context)
-{
-    manual_clock_advance(context, 60);
-    return quash_fill_set_bytes(fill, "v", 1);
-}
-
-static void the_ttl_counts_from_when_the_load_began(void **state)
-{
-    (void)state;
-    struct manual_clock clock = {7};
-    quash_cache *cache = cache_with_clock(&clock, 100);
-    quash_entry *entry;
-    assert_int_equal(quash_cache_get_or_load(cache, "key", 3, load_slowly, &clock, NULL, &entry), QUASH_OK);
-    quash_entry_release(entry);
-    manual_clock_advance(&clock, 39);
-    assert_true(hits(cache, "key"));
-    manual_clock_advance(&clock, 1);
-    assert_false(hits(cache, "key"));
-    quash_cache_free(cache);
-}
-
-static void a_load_that_outlasts_its_ttl_is_returned_and_not_kept(void **state)
-{
-    (void)state;
-    struct manual_clock clock = {7};
-    quash_cache *cache = cache_with_clock(&clock, 50);
-    quash_entry *entry;
-    assert_int_equal(quash_cache_get_or_load(cache, "key", 3, load_slowly, &clock, NULL, &entry), QUASH_OK);
-    quash_entry_release(entry);
-    assert_int_equal(stats_of(cache).entries, 0);
-    assert_int_equal(stats_of(cache).loads, 1);
-    assert_int_equal(stats_of(cache).loads_voided, 0);
-    quash_cache_free(cache);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,21 +332,15 @@ int main(void)
         cmocka_unit_test(keys_are_any_bytes_also_none),
         cmocka_unit_test(values_may_be_empty_and_have_an_address),
         cmocka_unit_test(bytes_are_aligned_for_any_type),
+        cmocka_unit_test(keys_and_values_may_be_as_long_as_their_limits),
         cmocka_unit_test(a_put_replaces),
         cmocka_unit_test(many_keys_are_all_found_and_removed),
-        cmocka_unit_test(remove_says_whether_there_was_a_live_entry),
-        cmocka_unit_test(clear_drops_everything),
         cmocka_unit_test(a_hit_is_refused_after_its_group_is_cancelled),
         cmocka_unit_test(a_value_cancelled_before_it_is_put_is_not_kept),
         cmocka_unit_test(a_cancel_by_another_process_makes_the_next_hit_a_miss),
         cmocka_unit_test(a_replaced_table_cancels_everything_cached_before),
         cmocka_unit_test(nothing_is_served_while_detached_unless_allowed),
         cmocka_unit_test(detached_entries_are_served_within_detached_ttl_ms_until_a_table_appears),
-        cmocka_unit_test(a_table_that_has_forgotten_counts_as_collateral),
-        cmocka_unit_test(an_entry_is_served_for_its_ttl_and_no_longer),
-        cmocka_unit_test(the_default_ttl_is_five_minutes),
-        cmocka_unit_test(the_ttl_counts_from_when_the_load_began),
-        cmocka_unit_test(a_load_that_outlasts_its_ttl_is_returned_and_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,15 +3,20 @@
  *  - a lookup never answers with a version older than the last one of which the cancellation had returned when the
  *    lookup began, whatever fills, puts, removals, evictions and voided loads go on;
  *  - every object is destroyed exactly once, and never while somebody holds it;
- *  - the bytes in use never exceed max_bytes by more than one entry.
+ *  - the bytes in use never exceed max_bytes.
  */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "cache.h"
 #include "cache_support.h"
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { OPERATIONS = 12000, ROUNDS = 5000 };
+#else
+enum { OPERATIONS = 60000, ROUNDS = 20000 };
+#endif
 
 enum { GROUPS = 16, KEYS_A_GROUP = 2, KEYS = GROUPS * KEYS_A_GROUP };
 
@@ -42,7 +47,6 @@ struct world {
     _Atomic uint64_t stale;
     _Atomic uint64_t answers;
     size_t max_bytes;
-    size_t largest_charge;
     _Atomic uint64_t over_budget;
 };
 
@@ -95,7 +99,7 @@ static void check_answer(struct world *world, const quash_entry *entry, uint64_t
 
 static void check_budget(struct world *world)
 {
-    if (atomic_load_explicit(&world->cache->bytes, memory_order_relaxed) > world->max_bytes + world->largest_charge)
+    if (stats_of(world->cache).bytes > world->max_bytes)
         atomic_fetch_add(&world->over_budget, 1);
 }
 
@@ -157,9 +161,10 @@ static void *reader(void *context)
             quash_cache_remove(world->cache, &key, sizeof key);
             break;
         case 3:
-            if (random >> 8 & 15)
-                break;
-            quash_cache_clear(world->cache);
+            if ((random >> 8 & 15) == 0)
+                quash_cache_clear(world->cache);
+            else
+                quash_cache_maintain(world->cache, random >> 12 & 127);
             break;
         case 4:
         case 5:
@@ -205,22 +210,22 @@ static void *writer(void *context)
     return NULL;
 }
 
-static void run_world(uint64_t buckets, size_t entries, unsigned operations)
+static void run_world(uint64_t buckets, size_t entries, bool maintained)
 {
     enum { READERS = 4, WRITERS = 2 };
     static struct world world;
     memset(&world, 0, sizeof world);
     quash_cache_options options = QUASH_CACHE_OPTIONS_INIT;
     assert_int_equal(quash_table_new_private(buckets, &options.table), QUASH_OK);
-    world.largest_charge = charge_of(sizeof(unsigned), sizeof(uint64_t)) + 2 * sizeof(uint64_t);
-    world.max_bytes = options.max_bytes = entries * world.largest_charge;
+    world.max_bytes = options.max_bytes = entries * (charge_of(sizeof(unsigned), sizeof(uint64_t)) + sizeof(uint64_t));
+    options.maintenance_thread = maintained;
     world.cache = new_cache_with(&options);
 
     uint64_t seed = new_seed("stress");
     struct actor actors[READERS + WRITERS];
     pthread_t threads[READERS + WRITERS];
     for (int i = 0; i < READERS + WRITERS; i++) {
-        actors[i] = (struct actor){&world, seed * (uint64_t)(2 * i + 1), operations};
+        actors[i] = (struct actor){&world, seed * (uint64_t)(2 * i + 1), OPERATIONS};
         threads[i] = thread_start(i < READERS ? reader : writer, &actors[i]);
     }
     for (int i = 0; i < READERS; i++)
@@ -236,7 +241,7 @@ static void run_world(uint64_t buckets, size_t entries, unsigned operations)
            (unsigned long long)world.answers, (unsigned long long)stats.hits,
            (unsigned long long)stats.misses_cancelled, (unsigned long long)stats.misses_collateral,
            (unsigned long long)stats.loads_voided, (unsigned long long)stats.waits,
-           (unsigned long long)stats.evictions);
+           (unsigned long long)stats.evicted[QUASH_EVICTION_CAPACITY]);
     /* It proves nothing if nothing happened. */
     assert_true(stats.hits > 0);
     assert_true(stats.misses_cancelled + stats.misses_collateral > 0);
@@ -246,24 +251,28 @@ static void run_world(uint64_t buckets, size_t entries, unsigned operations)
     quash_table_close(options.table);
 }
 
-enum { OPERATIONS = 60000 };
-
 static void no_hit_is_older_than_a_cancellation_that_had_returned(void **state)
 {
     (void)state;
-    run_world(QUASH_TABLE_BUCKETS_DEFAULT, 10 * KEYS, OPERATIONS);
+    run_world(QUASH_TABLE_BUCKETS_DEFAULT, 10 * KEYS, false);
 }
 
 static void nor_with_a_cache_too_small_for_its_keys(void **state)
 {
     (void)state;
-    run_world(QUASH_TABLE_BUCKETS_DEFAULT, KEYS / 4, OPERATIONS);
+    run_world(QUASH_TABLE_BUCKETS_DEFAULT, KEYS / 4, false);
 }
 
 static void nor_with_a_table_too_small_for_its_groups(void **state)
 {
     (void)state;
-    run_world(1, 10 * KEYS, OPERATIONS);
+    run_world(1, 10 * KEYS, false);
+}
+
+static void nor_with_a_thread_that_maintains(void **state)
+{
+    (void)state;
+    run_world(QUASH_TABLE_BUCKETS_DEFAULT, KEYS / 2, true);
 }
 
 /* ---- Tokens by themselves ---- */
@@ -273,8 +282,6 @@ struct duel {
     _Atomic int ready;     /* the round for which the token has been started */
     _Atomic int cancelled; /* the round of which the cancellation has returned */
 };
-
-enum { ROUNDS = 20000 };
 
 static void *cancel_each_round(void *context)
 {
@@ -363,7 +370,7 @@ static void *keep_objects(void *context)
 {
     struct keeper *keeper = context;
     quash_cache *cache = keeper->zoo->cache;
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < ROUNDS; i++) {
         uint64_t random = next_random(&keeper->random);
         unsigned key = (unsigned)(random >> 32) % 16;
         if (random % 8 == 0)
@@ -415,6 +422,7 @@ int main(void)
         cmocka_unit_test(no_hit_is_older_than_a_cancellation_that_had_returned),
         cmocka_unit_test(nor_with_a_cache_too_small_for_its_keys),
         cmocka_unit_test(nor_with_a_table_too_small_for_its_groups),
+        cmocka_unit_test(nor_with_a_thread_that_maintains),
         cmocka_unit_test(a_token_has_changed_once_a_cancellation_has_returned),
         cmocka_unit_test(an_object_is_destroyed_exactly_once_and_never_while_held),
     };

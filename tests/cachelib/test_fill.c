@@ -1,7 +1,7 @@
 /* Fills and loaders on one thread: what is kept, what voids a fill, who owns the value. */
 #include <stdio.h>
 
-#include "cache_support.h"
+#include "load_support.h"
 
 static quash_fill *begin(quash_cache *cache, const char *key)
 {
@@ -272,7 +272,7 @@ static void a_fill_sets_its_own_ttl(void **state)
     assert_int_equal(quash_fill_set_options(fill, &entry_options), QUASH_OK);
     assert_int_equal(quash_fill_set_options(fill, NULL), QUASH_INVALID);
     assert_int_equal(quash_fill_set_options(NULL, &entry_options), QUASH_INVALID);
-    entry_options.struct_size--;
+    entry_options.struct_size = sizeof entry_options.struct_size - 1;
     entry_options.ttl_ms = 5000;
     assert_int_equal(quash_fill_set_options(fill, &entry_options), QUASH_INVALID);
     manual_clock_advance(&clock, 20);
@@ -281,6 +281,60 @@ static void a_fill_sets_its_own_ttl(void **state)
     assert_true(hits(cache, "key"));
     manual_clock_advance(&clock, 1);
     assert_false(hits(cache, "key"));
+    quash_cache_free(cache);
+}
+
+static void a_fill_sets_its_own_sliding_expiry(void **state)
+{
+    (void)state;
+    struct manual_clock clock = {100};
+    quash_cache_options options = options_with_clock(&clock);
+    options.ttl_ms = 100;
+    quash_cache *cache = new_cache_with(&options);
+    quash_fill *fill = begin(cache, "key");
+    quash_entry_options entry_options = QUASH_ENTRY_OPTIONS_INIT;
+    entry_options.sliding_ms = 40;
+    assert_int_equal(quash_fill_set_options(fill, &entry_options), QUASH_OK);
+    assert_true(commit_text(fill, "value"));
+    manual_clock_advance(&clock, 39);
+    assert_true(hits(cache, "key"));
+    manual_clock_advance(&clock, 39);
+    assert_true(hits(cache, "key"));
+    manual_clock_advance(&clock, 21);
+    assert_true(hits(cache, "key"));
+    manual_clock_advance(&clock, 1); /* the ttl is over */
+    assert_false(hits(cache, "key"));
+    quash_cache_free(cache);
+}
+
+static void a_fill_sets_its_own_priority(void **state)
+{
+    (void)state;
+    quash_cache *cache = cache_for_entries(4, 8);
+    quash_fill *fill = begin(cache, "stay");
+    quash_entry_options entry_options = QUASH_ENTRY_OPTIONS_INIT;
+    entry_options.priority = QUASH_PRIORITY_NEVER_REMOVE;
+    assert_int_equal(quash_fill_set_options(fill, &entry_options), QUASH_OK);
+    assert_true(commit_text(fill, "value"));
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(put_number(cache, i, 8), QUASH_OK);
+    assert_true(hits_text(cache, "stay", "value"));
+    quash_cache_free(cache);
+}
+
+static void a_fill_states_the_cost_of_its_object(void **state)
+{
+    (void)state;
+    quash_cache *cache = new_cache();
+    uint64_t bytes[2];
+    int object = 7;
+    for (size_t cost = 0; cost <= 1000; cost += 1000) {
+        quash_fill *fill = begin(cache, "key");
+        assert_int_equal(quash_fill_set_object(fill, &object, NULL, NULL, cost), QUASH_OK);
+        assert_int_equal(quash_fill_commit(fill, NULL, NULL), QUASH_OK);
+        bytes[cost != 0] = stats_of(cache).bytes;
+    }
+    assert_int_equal(bytes[1] - bytes[0], 1000);
     quash_cache_free(cache);
 }
 
@@ -364,66 +418,6 @@ static void a_failing_loader_keeps_nothing_and_its_status_arrives(void **state)
     quash_cache_free(cache);
 }
 
-struct nested {
-    quash_cache *cache;
-    const char *inner_key;
-    quash_load_fn *inner_load;
-    void *inner_context;
-    bool remove_first;
-    quash_status inner_status;
-};
-
-static quash_status load_nested(quash_fill *fill, void *context)
-{
-    struct nested *nested = context;
-    quash_entry *entry = NULL;
-    if (nested->remove_first)
-        quash_cache_remove(nested->cache, nested->inner_key, strlen(nested->inner_key));
-    nested->inner_status = quash_cache_get_or_load(nested->cache, nested->inner_key, strlen(nested->inner_key),
-                                                   nested->inner_load, nested->inner_context, NULL, &entry);
-    quash_entry_release(entry);
-    return quash_fill_set_bytes(fill, "outer", 5);
-}
-
-static void a_loader_may_load_other_keys_but_not_its_own(void **state)
-{
-    (void)state;
-    quash_cache *cache = new_cache();
-    quash_cache *other = new_cache();
-    quash_entry *entry;
-    char text[] = "inner";
-    struct nested direct = {cache, "outer", load_text, text, false, QUASH_OK};
-    assert_int_equal(quash_cache_get_or_load(cache, "outer", 5, load_nested, &direct, NULL, &entry), QUASH_OK);
-    assert_int_equal(direct.inner_status, QUASH_DEADLOCK);
-    quash_entry_release(entry);
-    quash_cache_clear(cache);
-
-    struct nested removing = {cache, "outer", load_text, text, true, QUASH_OK};
-    assert_int_equal(quash_cache_get_or_load(cache, "outer", 5, load_nested, &removing, NULL, &entry), QUASH_OK);
-    assert_int_equal(removing.inner_status, QUASH_DEADLOCK);
-    quash_entry_release(entry);
-    quash_cache_clear(cache);
-
-    struct nested back = {cache, "outer", load_text, text, false, QUASH_OK};
-    struct nested over_another = {cache, "middle", load_nested, &back, false, QUASH_OK};
-    assert_int_equal(quash_cache_get_or_load(cache, "outer", 5, load_nested, &over_another, NULL, &entry), QUASH_OK);
-    assert_int_equal(over_another.inner_status, QUASH_OK);
-    assert_int_equal(back.inner_status, QUASH_DEADLOCK);
-    quash_entry_release(entry);
-    quash_cache_clear(cache);
-
-    struct nested elsewhere = {other, "outer", load_text, text, false, QUASH_OK};
-    assert_int_equal(quash_cache_get_or_load(cache, "outer", 5, load_nested, &elsewhere, NULL, &entry), QUASH_OK);
-    assert_int_equal(elsewhere.inner_status, QUASH_OK);
-    quash_entry_release(entry);
-    /* The loads are over: the thread may load the key again. */
-    quash_cache_clear(cache);
-    assert_int_equal(quash_cache_get_or_load(cache, "outer", 5, load_text, text, NULL, &entry), QUASH_OK);
-    quash_entry_release(entry);
-    quash_cache_free(cache);
-    quash_cache_free(other);
-}
-
 static quash_status load_then_cancel(quash_fill *fill, void *context)
 {
     quash_fill_set_bytes(fill, "old", 3);
@@ -480,11 +474,13 @@ int main(void)
         cmocka_unit_test(sixteen_groups_are_kept_and_a_seventeenth_voids),
         cmocka_unit_test(a_group_that_is_no_name_voids),
         cmocka_unit_test(a_fill_sets_its_own_ttl),
+        cmocka_unit_test(a_fill_sets_its_own_sliding_expiry),
+        cmocka_unit_test(a_fill_sets_its_own_priority),
+        cmocka_unit_test(a_fill_states_the_cost_of_its_object),
         cmocka_unit_test(a_value_set_again_drops_the_first),
         cmocka_unit_test(an_abandoned_or_voided_object_is_destroyed_once),
         cmocka_unit_test(an_object_without_a_destructor_is_left_alone),
         cmocka_unit_test(a_failing_loader_keeps_nothing_and_its_status_arrives),
-        cmocka_unit_test(a_loader_may_load_other_keys_but_not_its_own),
         cmocka_unit_test(a_value_cancelled_while_loading_goes_to_its_loader_only),
         cmocka_unit_test(invalid_arguments_are_refused),
     };

@@ -10,7 +10,7 @@ import unittest
 LIBRARY = os.environ["QUASH_LIBRARY"]
 HEADERS = pathlib.Path(os.environ["QUASH_HEADERS"])
 GENERATED = os.environ["QUASH_GENERATED_HEADERS"]
-NAMES = ["status", "table", "token", "cache"]
+NAMES = ["status", "table", "token", "cache", "watch"]
 
 
 def promised():
@@ -33,6 +33,11 @@ class Library(unittest.TestCase):
         self.assertGreater(len(promised()), 40)
         # What a sanitizer adds is not the library's.
         self.assertEqual({name for name in exported() if not name.startswith("__")}, promised())
+
+    def test_stays_loaded_for_the_threads_that_have_used_it(self):
+        dynamic = subprocess.run(["readelf", "-d", LIBRARY], check=True, capture_output=True, text=True,
+                                 timeout=60).stdout
+        self.assertIn("NODELETE", dynamic)
 
     def test_every_header_is_looked_at(self):
         self.assertEqual({path.stem for path in (HEADERS / "quash").glob("*.h")}, set(NAMES))

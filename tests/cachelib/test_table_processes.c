@@ -212,16 +212,15 @@ static void a_writer_killed_at_any_moment_takes_no_cancel_with_it(void **state)
             uint64_t begun = sequence(worker);
             while (sequence(worker) < begun + 20)
                 sched_yield();
+            /* The stamp first: what is counted after it and had begun before it is one cancel per writer at most. */
+            stamp = sequence(worker);
             for (unsigned id = 0; id < GROUPS; id++)
                 completed[id] = atomic_load_explicit(&shared->completed[id], memory_order_acquire);
-            stamp = sequence(worker);
             random = random * 1664525u + 1013904223u;
             const struct timespec while_longer = {0, (long)(random >> 8) % 500000};
             nanosleep(&while_longer, NULL);
             stop(children, 2);
 
-            /* Of each group, the last cancel but one per writer may have been counted before the stamp and returned
-             * after it; what came on top was taken after it. */
             for (unsigned id = 0; id < GROUPS; id++) {
                 char name[NAME_SIZE];
                 uint64_t more = atomic_load_explicit(&shared->completed[id], memory_order_acquire) - completed[id];

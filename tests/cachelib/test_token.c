@@ -13,7 +13,7 @@ static quash_table *new_table(uint64_t buckets)
     return table;
 }
 
-static quash_token *new_token(quash_table *table, const char *group)
+static quash_token *token_of(quash_table *table, const char *group)
 {
     quash_token *token = NULL;
     assert_int_equal(quash_token_new(table, &token), QUASH_OK);
@@ -31,7 +31,7 @@ static void changes_when_its_group_is_cancelled_and_stays_changed(void **state)
 {
     (void)state;
     quash_table *table = new_table(1024);
-    quash_token *token = new_token(table, "tenant:42");
+    quash_token *token = token_of(table, "tenant:42");
     assert_int_equal(quash_token_check(token), QUASH_UNCHANGED);
     assert_false(quash_token_changed(token));
     cancel(table, "tenant:42");
@@ -46,7 +46,7 @@ static void other_groups_do_not_change_it(void **state)
 {
     (void)state;
     quash_table *table = new_table(1024);
-    quash_token *token = new_token(table, "tenant:42");
+    quash_token *token = token_of(table, "tenant:42");
     cancel(table, "tenant:4");
     cancel(table, "tenant:421");
     cancel(table, "tenant");
@@ -62,8 +62,8 @@ static void its_kind_and_everything_change_it(void **state)
     quash_table *table = new_table(1024);
     const char *const implied[] = {"tenant:*", "*"};
     for (size_t i = 0; i < 2; i++) {
-        quash_token *token = new_token(table, "tenant:42");
-        quash_token *other = new_token(table, "region:eu");
+        quash_token *token = token_of(table, "tenant:42");
+        quash_token *other = token_of(table, "region:eu");
         cancel(table, implied[i]);
         assert_int_equal(quash_token_check(token), QUASH_CHANGED);
         assert_int_equal(quash_token_check(other), i == 0 ? QUASH_UNCHANGED : QUASH_CHANGED);
@@ -77,7 +77,7 @@ static void a_kind_ends_before_the_first_colon(void **state)
 {
     (void)state;
     quash_table *table = new_table(1024);
-    quash_token *token = new_token(table, "urn:tenant:42");
+    quash_token *token = token_of(table, "urn:tenant:42");
     cancel(table, "urn:tenant:*");
     assert_int_equal(quash_token_check(token), QUASH_UNCHANGED);
     cancel(table, "urn:*");
@@ -90,7 +90,7 @@ static void a_token_without_groups_changes_with_everything_only(void **state)
 {
     (void)state;
     quash_table *table = new_table(1024);
-    quash_token *token = new_token(table, NULL);
+    quash_token *token = token_of(table, NULL);
     cancel(table, "tenant:42");
     assert_int_equal(quash_token_check(token), QUASH_UNCHANGED);
     cancel(table, "*");
@@ -103,7 +103,7 @@ static void a_group_added_late_counts_from_the_stamp(void **state)
 {
     (void)state;
     quash_table *table = new_table(1024);
-    quash_token *token = new_token(table, NULL);
+    quash_token *token = token_of(table, NULL);
     cancel(table, "tenant:42");
     /* Found good here at a count that the cancellation is part of: it must not be trusted for the group below. */
     assert_int_equal(quash_token_check(token), QUASH_UNCHANGED);
@@ -118,7 +118,7 @@ static void a_cancel_before_the_stamp_does_not_count(void **state)
     (void)state;
     quash_table *table = new_table(1024);
     cancel(table, "tenant:42");
-    quash_token *token = new_token(table, "tenant:42");
+    quash_token *token = token_of(table, "tenant:42");
     assert_int_equal(quash_token_check(token), QUASH_UNCHANGED);
     quash_token_free(token);
     quash_table_close(table);
@@ -173,7 +173,7 @@ static void restart_takes_a_new_stamp_and_forgets_the_groups(void **state)
 {
     (void)state;
     quash_table *table = new_table(1024);
-    quash_token *token = new_token(table, "tenant:42");
+    quash_token *token = token_of(table, "tenant:42");
     cancel(table, "tenant:42");
     assert_true(quash_token_changed(token));
     quash_token_restart(token);
@@ -188,7 +188,7 @@ static void sixteen_groups_fit_and_a_seventeenth_does_not(void **state)
 {
     (void)state;
     quash_table *table = new_table(1024);
-    quash_token *token = new_token(table, NULL);
+    quash_token *token = token_of(table, NULL);
     char group[32];
     /* Each of a kind of its own, which takes the most room. */
     for (unsigned i = 0; i < QUASH_TOKEN_GROUPS_MAX; i++) {
@@ -210,7 +210,7 @@ static void a_token_that_lacks_a_group_is_changed_until_it_is_restarted(void **s
 {
     (void)state;
     quash_table *table = new_table(1024);
-    quash_token *token = new_token(table, "tenant:42");
+    quash_token *token = token_of(table, "tenant:42");
     assert_int_equal(quash_token_check(token), QUASH_UNCHANGED);
     assert_int_equal(quash_token_add(token, ""), QUASH_INVALID);
     assert_int_equal(quash_token_check(token), QUASH_CHANGED);
@@ -235,7 +235,7 @@ static void each_of_sixteen_groups_counts(void **state)
     (void)state;
     quash_table *table = new_table(1024);
     for (unsigned cancelled = 0; cancelled < QUASH_TOKEN_GROUPS_MAX; cancelled++) {
-        quash_token *token = new_token(table, NULL);
+        quash_token *token = token_of(table, NULL);
         char group[32];
         for (unsigned i = 0; i < QUASH_TOKEN_GROUPS_MAX; i++) {
             snprintf(group, sizeof group, "kind:%u", i);
@@ -253,7 +253,7 @@ static void names_of_1_to_512_bytes_are_groups(void **state)
 {
     (void)state;
     quash_table *table = new_table(1024);
-    quash_token *token = new_token(table, NULL);
+    quash_token *token = token_of(table, NULL);
     char name[QUASH_GROUP_MAX + 2];
     memset(name, 'g', sizeof name);
     name[QUASH_GROUP_MAX + 1] = '\0';
@@ -276,7 +276,7 @@ static void a_table_that_has_forgotten_says_collateral(void **state)
 {
     (void)state;
     quash_table *table = new_table(1);
-    quash_token *token = new_token(table, "tenant:42");
+    quash_token *token = token_of(table, "tenant:42");
     char group[32];
     for (int i = 0; i < 20; i++) {
         snprintf(group, sizeof group, "other:%d", i);
@@ -295,8 +295,8 @@ static void a_token_of_a_replaced_table_is_changed_for_good(void **state)
     table_place_make(&place);
     quash_table *server = serve(&place);
     quash_table *reader = follow(&place);
-    quash_token *token = new_token(reader, "tenant:42");
-    quash_token *servers = new_token(server, "tenant:42");
+    quash_token *token = token_of(reader, "tenant:42");
+    quash_token *servers = token_of(server, "tenant:42");
     assert_int_equal(quash_token_check(token), QUASH_UNCHANGED);
 
     assert_int_equal(unlink(place.path), 0);
@@ -333,8 +333,8 @@ static void a_table_that_has_ended_hands_out_no_stamps(void **state)
     assert_int_equal(quash_table_refresh(server, NULL, NULL), QUASH_OK);
     struct token token;
     token_init(&token, map);
-    assert_true(token.head.incarnation == 0);
-    assert_int_equal(token_check(&token.head, token.hash, map), QUASH_UNKNOWN);
+    assert_true(token.incarnation == 0);
+    assert_int_equal(token_check(&token, map), QUASH_UNKNOWN);
     quash_table_close(server);
     table_place_remove(&place);
 }
@@ -345,7 +345,7 @@ static void a_token_made_while_detached_is_never_good(void **state)
     struct table_place place;
     table_place_make(&place);
     quash_table *reader = follow(&place);
-    quash_token *token = new_token(reader, "tenant:42");
+    quash_token *token = token_of(reader, "tenant:42");
     assert_true(quash_token_stamp(token).incarnation == 0);
     assert_int_equal(quash_token_check(token), QUASH_UNKNOWN);
     assert_true(quash_token_changed(token));
@@ -369,7 +369,7 @@ static void a_cancel_by_another_process_changes_it(void **state)
     table_place_make(&place);
     quash_table *server = serve(&place);
     quash_table *reader = follow(&place);
-    quash_token *token = new_token(reader, "tenant:42");
+    quash_token *token = token_of(reader, "tenant:42");
     assert_int_equal(quash_token_check(token), QUASH_UNCHANGED);
 
     pid_t child = fork();

@@ -32,7 +32,11 @@ extern "C" {
     X(TOO_MANY, 14, "more groups than one token can hold")                                                             \
     X(TIMED_OUT, 15, "the time allowed ran out")                                                                       \
     X(DEADLOCK, 16, "this thread is itself loading the key it asks for")                                               \
-    X(LOAD_FAILED, 17, "the loader did not produce a value")
+    X(LOAD_FAILED, 17, "the loader did not produce a value")                                                           \
+    X(ABSENT, 18, "the loader found that there is no such value")                                                      \
+    X(MISS, 19, "not in the cache: the caller is to load it")                                                          \
+    X(VOIDED, 20, "the load that was waited for was voided: look again")                                               \
+    X(NO_ROOM, 21, "the cache is full of entries that may never be evicted")
 
 typedef enum quash_status {
 #define QUASH_STATUS_ENUM(name, value, sentence) QUASH_##name = (value),

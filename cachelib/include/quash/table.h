@@ -96,7 +96,7 @@ QUASH_API quash_status quash_table_serve(const char *path, const quash_table_ser
 /* Makes a table in this process's own memory, for caches that have no worker, and for tests. `buckets` as above. */
 QUASH_API quash_status quash_table_new_private(uint64_t buckets, quash_table **table);
 
-/* Unmaps and frees. Caches and tokens that borrow the table must be freed before. NULL is fine. */
+/* Unmaps and frees. Caches, tokens and watches that borrow the table must be freed before. NULL is fine. */
 QUASH_API void quash_table_close(quash_table *table);
 
 /*

@@ -3,66 +3,7 @@
 #include <stdlib.h>
 
 #include "cache.h"
-#include "cache_support.h"
-
-/* ---- A database of one row, whose readers can be held ---- */
-
-struct source {
-    quash_cache *cache;
-    const char *group; /* NULL: none */
-    _Atomic int version;
-    _Atomic int loads;
-    struct gate *read;    /* opened by the first load once it has read; may be NULL */
-    struct gate *proceed; /* what the first load then waits for; may be NULL */
-    quash_status status;  /* what loads return */
-};
-
-static quash_status load_version(quash_fill *fill, void *context)
-{
-    struct source *source = context;
-    int version = atomic_load(&source->version);
-    if (atomic_fetch_add(&source->loads, 1) == 0) {
-        if (source->read != NULL)
-            gate_open(source->read);
-        if (source->proceed != NULL)
-            gate_pass(source->proceed);
-    }
-    if (source->group != NULL)
-        quash_fill_add_group(fill, source->group);
-    quash_status status = quash_fill_set_bytes(fill, &version, sizeof version);
-    return source->status == QUASH_OK ? status : source->status;
-}
-
-struct lookup {
-    struct source *source;
-    uint32_t timeout_ms;
-    quash_status status;
-    int version;
-};
-
-static void *look_up(void *context)
-{
-    struct lookup *lookup = context;
-    quash_entry *entry = NULL;
-    quash_get_options options = QUASH_GET_OPTIONS_INIT;
-    options.load_timeout_ms = lookup->timeout_ms == 0 ? SUPPORT_PATIENCE_MS : lookup->timeout_ms;
-    lookup->status =
-        quash_cache_get_or_load(lookup->source->cache, "key", 3, load_version, lookup->source, &options, &entry);
-    if (lookup->status == QUASH_OK)
-        memcpy(&lookup->version, quash_entry_bytes(entry), sizeof lookup->version);
-    quash_entry_release(entry);
-    return NULL;
-}
-
-static int cached_version(quash_cache *cache)
-{
-    int version = -1;
-    quash_entry *entry = quash_cache_get(cache, "key", 3);
-    if (entry != NULL)
-        memcpy(&version, quash_entry_bytes(entry), sizeof version);
-    quash_entry_release(entry);
-    return version;
-}
+#include "load_support.h"
 
 /* ---- One load a key ---- */
 
@@ -73,19 +14,19 @@ static void thirty_two_threads_make_one_load(void **state)
     (void)state;
     struct gate read = GATE_INIT, proceed = GATE_INIT;
     struct source source = {.cache = new_cache(), .version = 1, .read = &read, .proceed = &proceed};
-    struct lookup lookups[THREADS];
+    struct caller callers[THREADS];
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++) {
-        lookups[i] = (struct lookup){.source = &source};
-        threads[i] = thread_start(look_up, &lookups[i]);
+        callers[i] = (struct caller){.source = &source};
+        threads[i] = thread_start(ask_thread, &callers[i]);
     }
     gate_pass(&read);
     await_waits(source.cache, THREADS - 1);
     gate_open(&proceed);
     for (int i = 0; i < THREADS; i++) {
         thread_join(threads[i]);
-        assert_int_equal(lookups[i].status, QUASH_OK);
-        assert_int_equal(lookups[i].version, 1);
+        assert_int_equal(callers[i].status, QUASH_OK);
+        assert_int_equal(callers[i].version, 1);
     }
     assert_int_equal(source.loads, 1);
     quash_cache_stats stats = stats_of(source.cache);
@@ -103,15 +44,15 @@ static void threads_that_race_to_a_missing_key_make_one_load(void **state)
     /* Without gates: whoever comes late must hit what the others loaded. */
     for (int round = 0; round < 50; round++) {
         struct source source = {.cache = new_cache(), .version = round};
-        struct lookup lookups[8];
+        struct caller callers[8];
         pthread_t threads[8];
         for (int i = 0; i < 8; i++) {
-            lookups[i] = (struct lookup){.source = &source};
-            threads[i] = thread_start(look_up, &lookups[i]);
+            callers[i] = (struct caller){.source = &source};
+            threads[i] = thread_start(ask_thread, &callers[i]);
         }
         for (int i = 0; i < 8; i++) {
             thread_join(threads[i]);
-            assert_int_equal(lookups[i].version, round);
+            assert_int_equal(callers[i].version, round);
         }
         assert_int_equal(source.loads, 1);
         quash_cache_free(source.cache);
@@ -140,11 +81,11 @@ static void an_object_shared_by_those_who_waited_is_destroyed_by_the_last(void *
     struct counted object = {0};
     quash_fill *fill;
     assert_int_equal(quash_fill_begin(cache, "key", 3, &fill), QUASH_OK);
-    struct object_lookup lookups[WAITERS];
+    struct object_lookup callers[WAITERS];
     pthread_t threads[WAITERS];
     for (int i = 0; i < WAITERS; i++) {
-        lookups[i] = (struct object_lookup){cache, NULL};
-        threads[i] = thread_start(look_up_object, &lookups[i]);
+        callers[i] = (struct object_lookup){cache, NULL};
+        threads[i] = thread_start(look_up_object, &callers[i]);
     }
     await_waits(cache, WAITERS);
     assert_int_equal(quash_fill_set_object(fill, &object, counted_destroy, NULL, 1), QUASH_OK);
@@ -154,8 +95,8 @@ static void an_object_shared_by_those_who_waited_is_destroyed_by_the_last(void *
     assert_true(quash_cache_remove(cache, "key", 3));
     for (int i = 0; i < WAITERS; i++) {
         assert_int_equal(object.destroyed, 0);
-        assert_ptr_equal(quash_entry_object(lookups[i].entry), &object);
-        quash_entry_release(lookups[i].entry);
+        assert_ptr_equal(quash_entry_object(callers[i].entry), &object);
+        quash_entry_release(callers[i].entry);
     }
     assert_int_equal(object.destroyed, 1);
     quash_cache_free(cache);
@@ -167,17 +108,17 @@ static void a_failure_reaches_all_who_wait(void **state)
     struct gate read = GATE_INIT, proceed = GATE_INIT;
     struct source source = {
         .cache = new_cache(), .read = &read, .proceed = &proceed, .status = (quash_status)(QUASH_STATUS_USER + 3)};
-    struct lookup lookups[8];
+    struct caller callers[8];
     pthread_t threads[8];
     for (int i = 0; i < 8; i++) {
-        lookups[i] = (struct lookup){.source = &source};
-        threads[i] = thread_start(look_up, &lookups[i]);
+        callers[i] = (struct caller){.source = &source};
+        threads[i] = thread_start(ask_thread, &callers[i]);
     }
     await_waits(source.cache, 7);
     gate_open(&proceed);
     for (int i = 0; i < 8; i++) {
         thread_join(threads[i]);
-        assert_int_equal(lookups[i].status, QUASH_STATUS_USER + 3);
+        assert_int_equal(callers[i].status, QUASH_STATUS_USER + 3);
     }
     assert_int_equal(source.loads, 1);
     assert_int_equal(cached_version(source.cache), -1);
@@ -189,13 +130,13 @@ static void one_who_waits_too_long_gives_up_and_the_load_goes_on(void **state)
     (void)state;
     struct gate read = GATE_INIT, proceed = GATE_INIT;
     struct source source = {.cache = new_cache(), .version = 1, .read = &read, .proceed = &proceed};
-    struct lookup loader = {.source = &source}, patient = {.source = &source};
-    struct lookup hasty = {.source = &source, .timeout_ms = 20};
-    pthread_t loading = thread_start(look_up, &loader);
+    struct caller loader = {.source = &source}, patient = {.source = &source};
+    struct caller hasty = {.source = &source, .timeout_ms = 20};
+    pthread_t loading = thread_start(ask_thread, &loader);
     gate_pass(&read);
-    pthread_t waiting = thread_start(look_up, &patient);
+    pthread_t waiting = thread_start(ask_thread, &patient);
     await_waits(source.cache, 1);
-    look_up(&hasty);
+    ask(&hasty);
     assert_int_equal(hasty.status, QUASH_TIMED_OUT);
     gate_open(&proceed);
     thread_join(loading);
@@ -234,10 +175,10 @@ static void a_load_that_overlaps_its_own_cancellation_is_not_served_afterwards(v
     struct gate read = GATE_INIT, proceed = GATE_INIT;
     struct source source = {
         .cache = new_cache(), .group = "tenant:42", .version = 1, .read = &read, .proceed = &proceed};
-    struct lookup loader = {.source = &source}, waiter = {.source = &source};
-    pthread_t loading = thread_start(look_up, &loader);
+    struct caller loader = {.source = &source}, waiter = {.source = &source};
+    pthread_t loading = thread_start(ask_thread, &loader);
     gate_pass(&read); /* it has read version 1, and stands still */
-    pthread_t waiting = thread_start(look_up, &waiter);
+    pthread_t waiting = thread_start(ask_thread, &waiter);
     await_waits(source.cache, 1);
 
     atomic_store(&source.version, 2);
@@ -262,10 +203,10 @@ static void check_voided_by(enum voiding how)
 {
     struct gate read = GATE_INIT, proceed = GATE_INIT;
     struct source source = {.cache = new_cache(), .version = 1, .read = &read, .proceed = &proceed};
-    struct lookup loader = {.source = &source}, waiter = {.source = &source};
-    pthread_t loading = thread_start(look_up, &loader);
+    struct caller loader = {.source = &source}, waiter = {.source = &source};
+    pthread_t loading = thread_start(ask_thread, &loader);
     gate_pass(&read);
-    pthread_t waiting = thread_start(look_up, &waiter);
+    pthread_t waiting = thread_start(ask_thread, &waiter);
     await_waits(source.cache, 1);
 
     atomic_store(&source.version, 2);
@@ -322,8 +263,8 @@ static void a_fill_whose_group_was_refused_is_not_shared(void **state)
     struct source source = {.cache = new_cache(), .version = 5};
     quash_fill *fill;
     assert_int_equal(quash_fill_begin(source.cache, "key", 3, &fill), QUASH_OK);
-    struct lookup waiter = {.source = &source};
-    pthread_t waiting = thread_start(look_up, &waiter);
+    struct caller waiter = {.source = &source};
+    pthread_t waiting = thread_start(ask_thread, &waiter);
     await_waits(source.cache, 1);
     int stale = 4;
     assert_int_equal(quash_fill_add_group(fill, ""), QUASH_INVALID);
@@ -345,9 +286,11 @@ static struct flight *supersede_flight(quash_cache *cache)
     assert_true(cache_key(cache, "key", 3, &key));
     struct shard *shard = cache_shard(cache, key.hash);
     pthread_mutex_lock(&shard->lock);
-    flight_void(shard, flight_find(shard, &key));
+    struct flight_ends ends = {NULL};
+    flight_void(shard, flight_find(shard, &key), &ends);
     struct flight *flight = flight_start(shard, &key);
     pthread_mutex_unlock(&shard->lock);
+    assert_null(ends.first);
     assert_non_null(flight);
     return flight;
 }
@@ -369,7 +312,8 @@ static bool somebody_waits(void *context)
 static void end_flight(struct shard *shard, struct flight *flight)
 {
     pthread_mutex_lock(&shard->lock);
-    flight_void(shard, flight);
+    struct flight_ends ends = {NULL};
+    flight_void(shard, flight, &ends);
     assert_null(flight_release(flight));
     pthread_mutex_unlock(&shard->lock);
 }
@@ -383,8 +327,8 @@ static void after_two_voided_waits_one_loads_alone_for_itself(void **state)
     struct shard *shard = cache_shard(source.cache, key.hash);
 
     struct waited_for first = {shard, supersede_flight(source.cache)};
-    struct lookup waiter = {.source = &source};
-    pthread_t waiting = thread_start(look_up, &waiter);
+    struct caller waiter = {.source = &source};
+    pthread_t waiting = thread_start(ask_thread, &waiter);
     await(somebody_waits, &first, "nobody waits for the first load");
     struct waited_for second = {shard, supersede_flight(source.cache)};
     await(somebody_waits, &second, "nobody waits for the second load");
@@ -403,83 +347,6 @@ static void after_two_voided_waits_one_loads_alone_for_itself(void **state)
     end_flight(shard, second.flight);
     end_flight(shard, third.flight);
     quash_cache_free(source.cache);
-}
-
-static void while_detached_nobody_waits_for_what_could_not_be_shared(void **state)
-{
-    (void)state;
-    struct table_place place;
-    table_place_make(&place);
-    quash_cache_options options = QUASH_CACHE_OPTIONS_INIT;
-    options.table = follow(&place);
-    struct gate read = GATE_INIT, proceed = GATE_INIT;
-    struct source source = {.cache = new_cache_with(&options), .version = 1, .read = &read, .proceed = &proceed};
-    struct lookup held = {.source = &source}, other = {.source = &source};
-    pthread_t loading = thread_start(look_up, &held);
-    gate_pass(&read);
-    look_up(&other);
-    assert_int_equal(other.status, QUASH_OK);
-    gate_open(&proceed);
-    thread_join(loading);
-    assert_int_equal(source.loads, 2);
-    assert_int_equal(stats_of(source.cache).waits, 0);
-    assert_int_equal(stats_of(source.cache).entries, 0);
-    quash_cache_free(source.cache);
-    quash_table_close(options.table);
-    table_place_remove(&place);
-}
-
-static void a_detached_load_within_detached_ttl_ms_is_shared(void **state)
-{
-    (void)state;
-    struct table_place place;
-    table_place_make(&place);
-    quash_cache_options options = QUASH_CACHE_OPTIONS_INIT;
-    options.table = follow(&place);
-    options.detached_ttl_ms = 10 * SUPPORT_PATIENCE_MS;
-    struct gate read = GATE_INIT, proceed = GATE_INIT;
-    struct source source = {.cache = new_cache_with(&options), .version = 1, .read = &read, .proceed = &proceed};
-    struct lookup lookups[4];
-    pthread_t threads[4];
-    for (int i = 0; i < 4; i++) {
-        lookups[i] = (struct lookup){.source = &source};
-        threads[i] = thread_start(look_up, &lookups[i]);
-    }
-    await_waits(source.cache, 3);
-    gate_open(&proceed);
-    for (int i = 0; i < 4; i++) {
-        thread_join(threads[i]);
-        assert_int_equal(lookups[i].version, 1);
-    }
-    assert_int_equal(source.loads, 1);
-    assert_int_equal(cached_version(source.cache), 1);
-    quash_cache_free(source.cache);
-    quash_table_close(options.table);
-    table_place_remove(&place);
-}
-
-static void a_table_that_appears_during_a_load_voids_what_was_read_before(void **state)
-{
-    (void)state;
-    struct table_place place;
-    table_place_make(&place);
-    quash_cache_options options = QUASH_CACHE_OPTIONS_INIT;
-    options.table = follow(&place);
-    options.detached_ttl_ms = 10 * SUPPORT_PATIENCE_MS;
-    quash_cache *cache = new_cache_with(&options);
-    quash_fill *fill;
-    assert_int_equal(quash_fill_begin(cache, "key", 3, &fill), QUASH_OK);
-    quash_table *server = serve(&place);
-    assert_int_equal(quash_table_refresh(options.table, NULL, NULL), QUASH_OK);
-    bool kept = true;
-    assert_int_equal(quash_fill_set_bytes(fill, "old", 3), QUASH_OK);
-    assert_int_equal(quash_fill_commit(fill, NULL, &kept), QUASH_OK);
-    assert_false(kept);
-    assert_false(hits(cache, "key"));
-    quash_cache_free(cache);
-    quash_table_close(options.table);
-    quash_table_close(server);
-    table_place_remove(&place);
 }
 
 /* ---- Fills from any thread ---- */
@@ -502,8 +369,8 @@ static void a_fill_may_be_ended_by_another_thread_than_began_it(void **state)
     struct source source = {.cache = new_cache(), .version = 9};
     quash_fill *fill;
     assert_int_equal(quash_fill_begin(source.cache, "key", 3, &fill), QUASH_OK);
-    struct lookup waiter = {.source = &source};
-    pthread_t waiting = thread_start(look_up, &waiter);
+    struct caller waiter = {.source = &source};
+    pthread_t waiting = thread_start(ask_thread, &waiter);
     await_waits(source.cache, 1);
     thread_join(thread_start(commit_elsewhere, fill));
     thread_join(waiting);
@@ -513,7 +380,7 @@ static void a_fill_may_be_ended_by_another_thread_than_began_it(void **state)
     assert_int_equal(cached_version(source.cache), -1);
 
     assert_int_equal(quash_fill_begin(source.cache, "key", 3, &fill), QUASH_OK);
-    waiting = thread_start(look_up, &waiter);
+    waiting = thread_start(ask_thread, &waiter);
     await_waits(source.cache, 2);
     quash_fill_abandon(fill, QUASH_OK);
     thread_join(waiting);
@@ -536,9 +403,6 @@ int main(void)
         cmocka_unit_test(put_during_a_load_voids_it_and_who_waited_gets_the_put_value),
         cmocka_unit_test(a_fill_whose_group_was_refused_is_not_shared),
         cmocka_unit_test(after_two_voided_waits_one_loads_alone_for_itself),
-        cmocka_unit_test(while_detached_nobody_waits_for_what_could_not_be_shared),
-        cmocka_unit_test(a_detached_load_within_detached_ttl_ms_is_shared),
-        cmocka_unit_test(a_table_that_appears_during_a_load_voids_what_was_read_before),
         cmocka_unit_test(a_fill_may_be_ended_by_another_thread_than_began_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
