@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lock.h"
+
 #define TTL_MS_DEFAULT          (UINT64_C(5) * 60 * 1000)
 #define LOAD_TIMEOUT_MS_DEFAULT 10000u
 
@@ -89,7 +91,7 @@ static unsigned shards_init(quash_cache *cache)
         struct shard *shard = &cache->shards[made];
         memset(shard->flights, 0, sizeof shard->flights);
         index_init(&shard->index);
-        if (pthread_mutex_init(&shard->lock, NULL) != 0)
+        if (!lock_init(&shard->lock))
             break;
     }
     return made;
@@ -132,9 +134,9 @@ static quash_status cache_init(quash_cache *cache, const quash_cache_options *op
         goto free_stripes;
     if (!kinds_init(&cache->kinds))
         goto release_arena;
-    if (pthread_mutex_init(&cache->sweep.lock, NULL) != 0)
+    if (!lock_init(&cache->sweep.lock))
         goto fini_kinds;
-    if (pthread_mutex_init(&cache->policy_lock, NULL) != 0)
+    if (!lock_init(&cache->policy_lock))
         goto destroy_sweep_lock;
     unsigned shards = shards_init(cache);
     if (shards == SHARD_COUNT)
@@ -173,8 +175,8 @@ quash_status quash_cache_new(const quash_cache_options *options, quash_cache **c
     quash_cache_options read;
     if (cache == NULL || !cache_options_read(&read, options))
         return QUASH_INVALID;
-    /* The process's first reader registers it with the kernel, which takes it some 10 ms once there are several threads:
-     * better here than in the first lookup. */
+    /* The process's first reader registers it with the kernel, which takes that some 10 ms once there are several
+     * threads: better here than in the first lookup. */
     reader_self();
     quash_cache *made = calloc(1, sizeof *made);
     if (made == NULL)

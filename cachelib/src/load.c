@@ -249,6 +249,22 @@ enum step {
     STEP_LOAD  /* the load is this caller's, with *flight, or alone if that is NULL */
 };
 
+/* Under the shard's lock: to wait for the flight of the key, or to start one. */
+static enum step join_or_start(struct call *call, struct shard *shard, struct flight **flight, quash_status *status)
+{
+    *flight = flight_find(shard, &call->key);
+    if (*flight != NULL) {
+        count_wait(call);
+        (*flight)->holders++;
+        return STEP_WAIT;
+    }
+    *flight = flight_start(shard, &call->key);
+    if (*flight != NULL)
+        return STEP_LOAD;
+    *status = QUASH_NO_MEMORY;
+    return STEP_DONE;
+}
+
 /* One lookup that has waited `waits` times: a hit, a wait, or the decision to load. */
 static enum step miss_step(struct call *call, unsigned waits, struct flight **flight, quash_status *status)
 {
@@ -262,16 +278,10 @@ static enum step miss_step(struct call *call, unsigned waits, struct flight **fl
         /* Loaded by another since the first look. */
     } else if (thread_is_loading(cache, &call->key)) {
         *status = QUASH_DEADLOCK;
-    } else if (waits >= WAITS_MAX || (view.map == NULL && cache->detached_ttl_ms == 0)) {
-        step = STEP_LOAD;
-    } else if ((*flight = flight_find(shard, &call->key)) != NULL) {
-        count_wait(call);
-        (*flight)->holders++;
-        step = STEP_WAIT;
-    } else if ((*flight = flight_start(shard, &call->key)) != NULL) {
-        step = STEP_LOAD;
+    } else if (waits < WAITS_MAX && (view.map != NULL || cache->detached_ttl_ms != 0)) {
+        step = join_or_start(call, shard, flight, status);
     } else {
-        *status = QUASH_NO_MEMORY;
+        step = STEP_LOAD;
     }
     pthread_mutex_unlock(&shard->lock);
     if (found.held != NULL)

@@ -182,6 +182,14 @@ struct wait *notifier_wait(quash_notifier *notifier, void *tag)
     return wait;
 }
 
+static void ring(const quash_notifier *notifier)
+{
+    const uint64_t one = 1;
+    /* Cannot fail: the counter is far from its end, since it is read whenever the list is emptied. */
+    if (write(notifier->fd, &one, sizeof one) < 0)
+        return;
+}
+
 void notifier_post(struct wait *wait)
 {
     quash_notifier *notifier = wait->notifier;
@@ -190,14 +198,11 @@ void notifier_post(struct wait *wait)
     if (wait->state == WAIT_FORGOTTEN) {
         forgotten = wait;
     } else {
-        bool first = notifier->ready.first == NULL;
+        if (notifier->ready.first == NULL)
+            ring(notifier);
         list_remove(&notifier->waiting, wait);
         list_append(&notifier->ready, wait);
         wait->state = WAIT_READY;
-        const uint64_t one = 1;
-        /* Cannot fail: the counter is far from its end, since it is read whenever the list is emptied. */
-        if (first && write(notifier->fd, &one, sizeof one) < 0)
-            first = false;
     }
     let_go(notifier);
     if (forgotten != NULL) {

@@ -9,7 +9,7 @@
  * fork: the mutex is taken around it, so that the child finds it free. Of the other threads' records the child keeps
  * the holds, since the entries in them may still be the parent's, and nothing else.
  */
-#define _GNU_SOURCE /* syscall */
+#define _GNU_SOURCE /* syscall, adaptive mutexes */
 #include "readers.h"
 
 #include <assert.h>
@@ -35,7 +35,7 @@ static_assert(offsetof(struct reader, holds) + 2 * sizeof(struct hold) <= 64, "t
 struct reclaim_state reclaim_state = {.epoch = 1};
 _Thread_local struct reader *reader_current __attribute__((tls_model("initial-exec")));
 
-pthread_mutex_t readers_mutex = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t readers_mutex = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
 struct reader *readers_first;
 static struct reader *readers_last;
 static struct reader static_readers[READERS_STATIC];

@@ -1,8 +1,8 @@
 /*
  * reclaim.c - when what has left an index can be freed.
  *
- *     reclaim_retire_entry ─► waiting ─ every reader was out since ─► passed ─ no hold has it ─┬─ refs 0 ─► dead
- *                              (epochs)                              (holds)                   └─ else: the last of the
+ *     retired ─► arrived ─► waiting ─ every reader was out since ─► passed ─ no hold has it ─┬─ refs 0 ─► dead
+ *                            (epochs)                               (holds)                  └─ else: the last of the
  *                                                                                             counted handles ends it
  *
  * Lists and records are under the domain's mutex. What is dead is destroyed after it is released, by the thread that
@@ -15,11 +15,11 @@
  * both do an atomic read-modify-write of the word in question instead. These are in one order: either the reclaimer's
  * is later and sees the store, or the reader's is, and acquires all that the reclaimer did.)
  *
- * 1. Epochs. An entry is retired after it has left its index, with the epoch e of that moment, under the mutex, as is
- *    each step of the epoch. A reader that may still look at it loaded the index before the entry left, so it had not
- *    acquired an epoch later than e; and what it had, it stored before it loaded the index. Either the reclaimer's look
- *    after the barrier sees that and leaves the entry waiting, or the reader's moment came before its store, and then
- *    its loads do not find the entry.
+ * 1. Epochs. An entry is retired after it has left its index; an attempt gives it the epoch e of the moment at which it
+ *    takes it from where it arrived, under the mutex, as is each step of the epoch. A reader that may still look at it
+ * loaded the index before the entry left, so it had not acquired an epoch later than e; and what it had, it stored
+ * before it loaded the index. Either the reclaimer's look after the barrier sees that and leaves the entry waiting, or
+ * the reader's moment came before its store, and then its loads do not find the entry.
  * 2. No new holds. A hold is taken inside the epoch in which the entry was found, or before the entry is retired. The
  *    first is seen because reader_leave released it, the second because retiring came after. So once the epochs have
  *    passed, a look at all holds misses none, and from then on a hold that does not have the entry never will.
@@ -77,15 +77,23 @@ static _Thread_local struct queue *destroying __attribute__((tls_model("initial-
 
 /* Under the mutex. */
 static struct {
-    struct queue waiting; /* entries, by epoch */
-    struct queue blocks;  /* the same for blocks */
-    size_t fresh_entries; /* of those waiting, added since the last attempt */
-    size_t fresh_bytes;
-    bool hasty;             /* some that are waiting were to be freed at once */
+    struct queue waiting;   /* entries, by epoch */
+    struct queue blocks;    /* the same for blocks */
     struct queue passed;    /* entries that no reader is looking at */
     uint64_t looks;         /* number of the last look at the holds */
     struct queue forgotten; /* the parent's; kept so that they count as reachable */
 } domain;
+
+/* Entries that were retired without haste and have not been looked at since: a stack, so that retiring one waits for
+ * nobody. Its links are in the entries' retired.next. */
+static struct {
+    _Alignas(64) _Atomic(struct retired *) first;
+    _Atomic size_t weight; /* their bytes, but at least ARRIVED_WEIGHT_MIN for each */
+    _Atomic bool hasty;    /* some that are waiting were to be freed at once; changed under the mutex */
+} arrived;
+
+/* So that a batch is full by either measure. */
+#define ARRIVED_WEIGHT_MIN (RECLAIM_BATCH_BYTES / RECLAIM_BATCH_ENTRIES)
 
 static void queue_add(struct queue *queue, struct retired *node)
 {
@@ -116,12 +124,44 @@ static struct entry *entry_of(struct retired *node)
     return (struct entry *)((char *)node - offsetof(struct entry, retired));
 }
 
+/* Puts an entry where the next attempt finds it. Returns the weight of all that are there. */
+static size_t arrive(struct retired *node, size_t size)
+{
+    /* Release pairs with the acquire in take_arrived: that the entry is out of its index comes with it. Only whole
+     * stacks are taken, so it does not matter whether `first` has been something else meanwhile. */
+    node->next = atomic_load_explicit(&arrived.first, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&arrived.first, &node->next, node, memory_order_release,
+                                                  memory_order_relaxed))
+        continue;
+    size_t weight = size < ARRIVED_WEIGHT_MIN ? ARRIVED_WEIGHT_MIN : size;
+    return atomic_fetch_add_explicit(&arrived.weight, weight, memory_order_relaxed) + weight;
+}
+
+/* Moves what has arrived to the waiting, with the epoch of now; the mutex is held. */
+static void take_arrived(void)
+{
+    uint64_t epoch = atomic_load_explicit(&reclaim_state.epoch, memory_order_relaxed);
+    atomic_store_explicit(&arrived.weight, 0, memory_order_relaxed);
+    struct retired *node = atomic_exchange_explicit(&arrived.first, NULL, memory_order_acquire);
+    while (node != NULL) {
+        struct retired *next = node->next;
+        node->epoch = epoch;
+        queue_add(&domain.waiting, node);
+        node = next;
+    }
+}
+
+static void set_hasty(bool hasty)
+{
+    atomic_store_explicit(&arrived.hasty, hasty, memory_order_relaxed);
+}
+
 void reclaim_forget(void)
 {
+    take_arrived();
     queue_move(&domain.forgotten, &domain.waiting);
     queue_move(&domain.forgotten, &domain.passed);
-    domain.fresh_entries = domain.fresh_bytes = 0;
-    domain.hasty = false;
+    set_hasty(false);
 }
 
 /* ---- Destroying */
@@ -238,7 +278,7 @@ static void sort_passed(struct queue *dead)
 /* One attempt at all that was retired. */
 static void attempt(bool patient, struct queue *dead, struct queue *blocks)
 {
-    domain.fresh_entries = domain.fresh_bytes = 0;
+    take_arrived();
     if (domain.waiting.first != NULL || domain.blocks.first != NULL) {
         uint64_t last = atomic_load_explicit(&reclaim_state.epoch, memory_order_relaxed);
         /* Release pairs with reader_enter: with the new epoch comes that all that was retired is out of the index. */
@@ -255,7 +295,7 @@ static void attempt(bool patient, struct queue *dead, struct queue *blocks)
         while (domain.blocks.first != NULL && domain.blocks.first->epoch < oldest)
             queue_add(blocks, queue_take(&domain.blocks));
         if (domain.waiting.first == NULL)
-            domain.hasty = false;
+            set_hasty(false);
     }
     if (domain.passed.first != NULL)
         sort_passed(dead);
@@ -284,14 +324,17 @@ void reclaim_retire_entry(struct entry *entry, bool at_once)
     struct queue blocks = {NULL, NULL};
     size_t size = entry_block_size(entry);
     atomic_fetch_add_explicit(slab_dead_bytes(entry, size), size, memory_order_relaxed);
-    pthread_mutex_lock(&readers_mutex);
-    entry->retired.epoch = atomic_load_explicit(&reclaim_state.epoch, memory_order_relaxed);
-    queue_add(&domain.waiting, &entry->retired);
-    domain.fresh_entries++;
-    domain.fresh_bytes += size;
-    domain.hasty = domain.hasty || at_once;
-    if (domain.hasty || domain.fresh_entries >= RECLAIM_BATCH_ENTRIES || domain.fresh_bytes >= RECLAIM_BATCH_BYTES)
-        attempt(at_once, &dead, &blocks);
+    size_t weight = arrive(&entry->retired, size);
+    if (at_once) {
+        pthread_mutex_lock(&readers_mutex);
+        set_hasty(true);
+    } else if (weight < RECLAIM_BATCH_BYTES && !atomic_load_explicit(&arrived.hasty, memory_order_relaxed)) {
+        return;
+    } else if (pthread_mutex_trylock(&readers_mutex) != 0) {
+        /* An attempt is under way. What it does not take along is found by the next to retire something. */
+        return;
+    }
+    attempt(at_once, &dead, &blocks);
     unlock_and_destroy(&dead, &blocks);
 }
 

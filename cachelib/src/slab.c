@@ -23,6 +23,7 @@
  */
 #define _GNU_SOURCE /* madvise */
 #include "slab.h"
+#include "lock.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -326,7 +327,7 @@ struct slab_arena *slab_arena_new(void)
     if (arena == NULL)
         return NULL;
     *arena = (struct slab_arena){.blocks = 0};
-    if (pthread_mutex_init(&arena->lock, NULL) != 0) {
+    if (!lock_init(&arena->lock)) {
         free(arena);
         return NULL;
     }

@@ -3,7 +3,8 @@
  *
  * Invariant: `validated` equals the table's count of changes only if no group that the token names, or may yet name,
  * had a completed cancellation after the stamp when that count was read. Two rules keep it: the count is read before
- * the stamp (token_init) or before the groups (token_check), never after; and adding a group forgets the count.
+ * the stamp (token_init) or before the groups (token_check), never after; and adding a group goes back to the
+ * count of the stamp.
  *
  * Ownership: a quash_token belongs to whoever made it and borrows its table.
  */
@@ -32,6 +33,7 @@ static void token_start(struct token *token, const struct table_map *map, quash_
     token->stamp = stamp.sequence;
     token->serial = stamp.incarnation == 0 || map == NULL ? TABLE_SERIAL_DETACHED : map->serial;
     atomic_store_explicit(&token->validated, validated, memory_order_relaxed);
+    token->stamped = validated;
     token->ended = false;
     token->seed = map == NULL ? 0 : map->seed;
     token->all = map == NULL ? 0 : map->all_hash;
@@ -75,8 +77,8 @@ quash_status token_add(struct token *token, const char *group)
     uint32_t at = token->groups++;
     token->group[at] = hash;
     token->has_kind[at] = group_kind_hash(group, length, token->seed, &token->kind[at]);
-    /* The count says nothing about a group that was not among those checked. */
-    atomic_store_explicit(&token->validated, NEVER_VALIDATED, memory_order_relaxed);
+    /* A later count says nothing about a group that was not among those checked. */
+    atomic_store_explicit(&token->validated, token->stamped, memory_order_relaxed);
     return QUASH_OK;
 }
 
@@ -125,6 +127,7 @@ void token_copy(struct token *to, const struct token *from)
     to->serial = from->serial;
     atomic_store_explicit(&to->validated, atomic_load_explicit(&from->validated, memory_order_relaxed),
                           memory_order_relaxed);
+    to->stamped = from->stamped;
     to->seed = from->seed;
     to->all = from->all;
     to->groups = from->groups;

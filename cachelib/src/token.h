@@ -1,6 +1,6 @@
 /*
- * token.h - the inside of a change token, shared by quash_token (token.c) and the cache's fills; an entry keeps the same
- * in fewer bytes (entry.h, judge.h).
+ * token.h - the inside of a change token, shared by quash_token (token.c) and the cache's fills; an entry keeps the
+ * same in fewer bytes (entry.h, judge.h).
  *
  * The stamp belongs to one incarnation of a table, and so do the hashes, since each table has a seed of its own: once
  * the handle has moved to another incarnation, the token has changed for good. The seed is kept with the token, so
@@ -29,6 +29,7 @@ struct token {
      * field that changes while a token is shared. Relaxed is enough: whatever any checker stores is true, and it is
      * compared, never used to reach other memory. */
     _Atomic uint64_t validated;
+    uint64_t stamped; /* the count just before the stamp was taken: at that, it is good whatever groups are added */
     uint64_t seed;
     uint64_t all; /* hash of `*` */
     uint32_t groups;

@@ -53,7 +53,7 @@ static void report(const struct get_plan *plan, const struct get_figures *figure
     results_add(r, "ops_per_s_low", figures->ops_per_s_low, 0, "the slowest tenth of the slices is below");
     results_add(r, "ops_per_s_high", figures->ops_per_s_high, 0, "the fastest tenth of the slices is above");
     results_add(r, "preempted_percent", figures->preempted_percent, 1,
-                "of that time others had the processors; more than a few: measure again");
+                "of that time they did not run: others did, or writers waited");
     results_add(r, "ns_p50", figures->ns_p50, 1, "of a single lookup, median");
     results_add(r, "ns_p99", figures->ns_p99, 1, "of a single lookup, 99 of 100 take less");
     results_add(r, "hit_ratio", figures->hit_ratio, 6, "hits among the lookups");

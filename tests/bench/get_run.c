@@ -346,7 +346,7 @@ static int sum_up(struct run *run, const char *who, const struct tick_scale *sca
     figures->ops_per_s = rate_of(&kinds[KIND_MAIN], 0.5);
     figures->ops_per_s_low = rate_of(&kinds[KIND_MAIN], 0.1);
     figures->ops_per_s_high = rate_of(&kinds[KIND_MAIN], 0.9);
-    /* A lookup never waits, so whatever a thread did not run was taken from it. */
+    /* A lookup never waits: when a thread that only reads did not run, another program did. */
     struct kind *main_kind = &kinds[KIND_MAIN];
     figures->preempted_percent = 100 * fmax(0, 1 - (double)main_kind->running_ns / (double)main_kind->spent_ns);
     figures->hit_ratio = hit_ratio_of(&kinds[KIND_MAIN]);

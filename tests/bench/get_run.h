@@ -34,7 +34,7 @@ struct get_figures {
     double cancels_per_s;
     double misses_collateral;                         /* of all slices */
     double bytes_per_entry, baseline_bytes_per_entry; /* as counted against the budgets */
-    double preempted_percent;                         /* of the threads' time, that others had their processors */
+    double preempted_percent;                         /* of the threads' time, in which they did not run */
     double slices, slice_ms;
 };
 

@@ -241,8 +241,10 @@ void clients_close(struct clients *clients)
 {
     if (clients == NULL)
         return;
-    while (clients->first != NULL)
-        client_close(clients->first);
+    for (struct client *client = clients->first, *next; client != NULL; client = next) {
+        next = client->next;
+        client_close(client);
+    }
     ev_io_stop(clients->loop, &clients->listening);
     close(clients->listening.fd);
     free(clients);

@@ -51,8 +51,10 @@ void slow_db_close(struct slow_db *db)
 {
     if (db == NULL)
         return;
-    while (db->pending != NULL)
-        query_end(db->pending, SLOW_DB_STOPPED, NULL);
+    for (struct query *query = db->pending, *next; query != NULL; query = next) {
+        next = query->next;
+        query_end(query, SLOW_DB_STOPPED, NULL);
+    }
     free(db);
 }
 

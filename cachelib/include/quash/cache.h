@@ -157,7 +157,8 @@ typedef struct quash_cache_options {
  * QUASH_INVALID, QUASH_NO_MEMORY, QUASH_SYSTEM (no thread could be started). */
 QUASH_API quash_status quash_cache_new(const quash_cache_options *options, quash_cache **cache);
 
-/* Frees the cache; no call on it may be under way, no fill be open. Acquired entries stay valid. NULL is fine. */
+/* Frees the cache; no call on it may be under way, no fill be open. Acquired entries stay valid. What callbacks and
+ * destructors put meanwhile is refused. NULL is fine. */
 QUASH_API void quash_cache_free(quash_cache *cache);
 
 /* The table that the cache checks; borrowed from the cache, or from whoever gave it. Never NULL. */
@@ -424,7 +425,7 @@ typedef struct quash_cache_stats {
     uint64_t evicted[QUASH_EVICTIONS];        /* entries that left, by quash_eviction */
     uint64_t refused;    /* values that were not kept because they were too large, or because there was no room */
     uint64_t entries;    /* now, dead ones that have not been reclaimed yet included */
-    uint64_t bytes;      /* now, as counted against max_bytes; never more than max_bytes */
+    uint64_t bytes;      /* now, as counted against max_bytes; more only while, or if, a resize could not evict it */
     uint64_t max_bytes;  /* now */
     uint64_t dead_bytes; /* now: of entries that have left the cache but are acquired, or wait to be freed */
 } quash_cache_stats;

@@ -31,8 +31,9 @@ void act_cancel(struct actor *actor)
     op_end(actor, op);
 }
 
-/* Waits until the other process has found the new table. Nobody has told it that the old one has ended; if the file is
- * removed again before it has looked, it stays with what it has, as documented. */
+/* Waits until the other process has found the new table. If that one's file were removed before, it would not find the
+ * table at all, and cancel in the old one: who removes the files of tables that are in use by hand must not be faster
+ * than those who use them. */
 static void await_other(struct common *common)
 {
     unsigned count = atomic_load(&common->ops_count);
@@ -78,6 +79,5 @@ void act_replace(struct actor *actor)
     if (quash_table_refresh(world->table, NULL, &error) != QUASH_OK)
         support_fail(error.message);
     op_end(actor, op);
-    if (op->stale)
-        await_other(world->common);
+    await_other(world->common);
 }
