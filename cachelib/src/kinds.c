@@ -10,7 +10,8 @@
 
 #include "layout.h"
 
-static_assert(KINDS_MAX < UINT16_MAX && KINDS_MAX < KINDS_SLOTS, "numbers fit a word, and a search meets a free slot");
+static_assert(KINDS_MAX < UINT16_MAX, "numbers fit their places");
+static_assert(KINDS_MAX < KINDS_SLOTS, "a search meets a free slot");
 static_assert(QUASH_TABLE_BUCKETS_MAX <= 1u << WORD_KIND_SHIFT, "a bucket is chosen by bits below the kind's");
 static_assert((WORD_KIND_MASK >> SLOT_STAMP_BITS) == 0, "the tag is above the kind's bits");
 

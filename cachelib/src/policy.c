@@ -118,8 +118,10 @@ static void set_uses(struct entry *entry, unsigned uses)
 /* What is no longer among the newest goes on to `small`; its uses up to now were one. */
 static void age_fresh(struct policy_class *level)
 {
-    for (unsigned i = 0; i < FRESH_STEPS && level->fresh.bytes > class_bytes(level) / FRESH_PART; i++) {
+    for (unsigned i = 0; i < FRESH_STEPS; i++) {
         struct entry *entry = level->fresh.oldest;
+        if (entry == NULL || level->fresh.bytes <= class_bytes(level) / FRESH_PART)
+            return;
         size_t charge = entry_charge(entry);
         list_remove(&level->fresh, entry, charge);
         list_push(&level->small, entry, charge);

@@ -328,11 +328,11 @@ void reclaim_retire_entry(struct entry *entry, bool at_once)
     if (at_once) {
         pthread_mutex_lock(&readers_mutex);
         set_hasty(true);
-    } else if (weight < RECLAIM_BATCH_BYTES && !atomic_load_explicit(&arrived.hasty, memory_order_relaxed)) {
-        return;
-    } else if (pthread_mutex_trylock(&readers_mutex) != 0) {
-        /* An attempt is under way. What it does not take along is found by the next to retire something. */
-        return;
+    } else {
+        bool due = weight >= RECLAIM_BATCH_BYTES || atomic_load_explicit(&arrived.hasty, memory_order_relaxed);
+        /* If an attempt is under way: what it does not take along is found by the next to retire something. */
+        if (!due || pthread_mutex_trylock(&readers_mutex) != 0)
+            return;
     }
     attempt(at_once, &dead, &blocks);
     unlock_and_destroy(&dead, &blocks);

@@ -33,7 +33,7 @@ static uint64_t monotonic_ms(void)
 }
 
 struct sums {
-    uint64_t rounds, lookups, hits, hits_absent, hits_stale, missed[5], waits, voided, evicted[QUASH_EVICTIONS];
+    uint64_t rounds, hits, hits_absent, hits_stale, missed[5], waits, voided, evicted[QUASH_EVICTIONS];
 };
 
 static void add(struct sums *sums, const quash_cache_stats *stats)

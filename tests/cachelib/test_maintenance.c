@@ -217,7 +217,7 @@ static int settled_tasks(int task[TASKS_MAX])
 static void there_is_one_thread_it_ends_with_the_cache_and_takes_no_signals(void **state)
 {
     (void)state;
-    int before[TASKS_MAX], with[TASKS_MAX];
+    int before[TASKS_MAX] = {0}, with[TASKS_MAX] = {0};
     /* A sanitizer has a thread of its own from the first one on. */
     quash_cache_free(maintained_cache((quash_cache_options)QUASH_CACHE_OPTIONS_INIT));
     int count = settled_tasks(before);

@@ -18,7 +18,7 @@ static void *need(void *memory)
 void model_init(struct model *model)
 {
     memset(model, 0, sizeof *model);
-    model->ops = need(calloc(OPS_ALL, sizeof *model->ops));
+    model->ops = need(calloc(OPS_ALL, sizeof(const struct op *)));
     model->lives = need(calloc(VALUES_ALL, sizeof *model->lives));
 }
 
@@ -66,7 +66,7 @@ static void gather(struct model *model)
     for (unsigned at = 0; at < world->common->ops_count; at++)
         model->ops[model->op_count++] = &world->common->ops[at];
     if (model->op_count != 0)
-        qsort(model->ops, model->op_count, sizeof *model->ops, by_began);
+        qsort(model->ops, model->op_count, sizeof(const struct op *), by_began);
 }
 
 static bool names_a_key(const struct op *op)
@@ -93,7 +93,7 @@ static void split_by_key(struct model *model)
         count[model->ops[i]->key] += names_a_key(model->ops[i]);
     for (unsigned key = 0; key < KEYS_MAX; key++) {
         struct key_history *history = &model->keys[key];
-        history->ops = need(realloc(history->ops, (count[key] + 1) * sizeof *history->ops));
+        history->ops = need(realloc(history->ops, (count[key] + 1) * sizeof(const struct op *)));
         history->op_count = 0;
     }
     for (size_t i = 0; i < model->op_count; i++) {

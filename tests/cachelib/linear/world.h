@@ -8,7 +8,6 @@
 #define QUASH_TESTS_LINEAR_WORLD_H
 
 #include <pthread.h>
-#include <stdio.h>
 
 #include "cache_support.h"
 #include "history.h"
