@@ -12,7 +12,7 @@
 
 static_assert(KINDS_MAX < UINT16_MAX, "numbers fit their places");
 static_assert(KINDS_MAX < KINDS_SLOTS, "a search meets a free slot");
-static_assert(QUASH_TABLE_BUCKETS_MAX <= 1u << WORD_KIND_SHIFT, "a bucket is chosen by bits below the kind's");
+static_assert((QUASH_TABLE_BUCKETS_MAX - 1) >> WORD_KIND_SHIFT == 0, "a bucket is chosen by bits below the kind's");
 static_assert((WORD_KIND_MASK >> SLOT_STAMP_BITS) == 0, "the tag is above the kind's bits");
 
 bool kinds_init(struct kinds *kinds)
