@@ -97,6 +97,23 @@ static unsigned shards_init(quash_cache *cache)
     return made;
 }
 
+/* On failure those that were made are for arenas_release. */
+static bool arenas_init(quash_cache *cache)
+{
+    for (unsigned i = 0; i < ARENAS; i++) {
+        cache->arenas[i] = slab_arena_new();
+        if (cache->arenas[i] == NULL)
+            return false;
+    }
+    return true;
+}
+
+static void arenas_release(quash_cache *cache)
+{
+    for (unsigned i = 0; i < ARENAS; i++)
+        slab_arena_release(cache->arenas[i]);
+}
+
 static void shards_fini(quash_cache *cache, unsigned made)
 {
     while (made-- > 0) {
@@ -129,11 +146,10 @@ static quash_status cache_init(quash_cache *cache, const quash_cache_options *op
     if (cache->stripes == NULL)
         goto close_table;
     memset(cache->stripes, 0, (STRIPES + 1) * sizeof(struct stripe));
-    cache->arena = slab_arena_new();
-    if (cache->arena == NULL)
-        goto free_stripes;
+    if (!arenas_init(cache))
+        goto release_arenas;
     if (!kinds_init(&cache->kinds))
-        goto release_arena;
+        goto release_arenas;
     if (!lock_init(&cache->sweep.lock))
         goto fini_kinds;
     if (!lock_init(&cache->policy_lock))
@@ -148,9 +164,8 @@ destroy_sweep_lock:
     pthread_mutex_destroy(&cache->sweep.lock);
 fini_kinds:
     kinds_fini(&cache->kinds);
-release_arena:
-    slab_arena_release(cache->arena);
-free_stripes:
+release_arenas:
+    arenas_release(cache);
     free(cache->stripes);
 close_table:
     policy_fini(&cache->policy);
@@ -164,7 +179,7 @@ static void cache_fini(quash_cache *cache)
     pthread_mutex_destroy(&cache->policy_lock);
     pthread_mutex_destroy(&cache->sweep.lock);
     kinds_fini(&cache->kinds);
-    slab_arena_release(cache->arena);
+    arenas_release(cache);
     free(cache->stripes);
     policy_fini(&cache->policy);
     quash_table_close(cache->own_table);
@@ -178,9 +193,10 @@ quash_status quash_cache_new(const quash_cache_options *options, quash_cache **c
     /* The process's first reader registers it with the kernel, which takes that some 10 ms once there are several
      * threads: better here than in the first lookup. */
     reader_self();
-    quash_cache *made = calloc(1, sizeof *made);
+    quash_cache *made = aligned_alloc(_Alignof(struct quash_cache), sizeof *made);
     if (made == NULL)
         return QUASH_NO_MEMORY;
+    memset(made, 0, sizeof *made);
     quash_status status = cache_init(made, &read);
     if (status != QUASH_OK)
         goto free_cache;

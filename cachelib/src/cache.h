@@ -44,8 +44,8 @@
 #define FLIGHT_LISTS 8u
 
 struct shard {
-    pthread_mutex_t lock;
-    struct index index;
+    _Alignas(64) struct index index; /* what hits read: not in the line that writers lock */
+    _Alignas(64) pthread_mutex_t lock;
     struct flight *flights[FLIGHT_LISTS];
 };
 
@@ -93,6 +93,10 @@ struct sweep {
     _Atomic uint64_t due_ms; /* no entry has to go by its time before this */
 };
 
+/* Arenas for the entries' memory: each thread takes from the one that its number chooses, so that threads which add
+ * entries at the same time seldom meet there. */
+#define ARENAS 4u
+
 struct quash_cache {
     /* What a hit reads; never changes. */
     quash_table *table;
@@ -119,14 +123,14 @@ struct quash_cache {
     void *execute_context;
     quash_evicted_fn *evicted;
     void *evicted_context;
-    struct slab_arena *arena;
+    struct slab_arena *arenas[ARENAS];
     struct maintenance *maintenance; /* NULL without a thread of its own */
     _Atomic uint64_t jitter;         /* counts what was drawn */
 
-    struct sweep sweep;
+    _Alignas(64) struct sweep sweep;
 
-    _Atomic size_t max_bytes; /* the policy's, to be read without its lock; relaxed */
-    _Atomic size_t room_hint; /* what is left of it, as of a moment ago; relaxed */
+    _Alignas(64) _Atomic size_t max_bytes; /* the policy's, to be read without its lock; relaxed */
+    _Atomic size_t room_hint;              /* what is left of it, as of a moment ago; relaxed */
     pthread_mutex_t policy_lock;
     struct policy policy;
     struct kinds kinds;
@@ -143,6 +147,13 @@ static inline bool cache_key(const quash_cache *cache, const void *bytes, size_t
 static inline struct shard *cache_shard(quash_cache *cache, uint64_t hash)
 {
     return &cache->shards[(uint32_t)hash >> (32 - INDEX_SHARD_BITS)];
+}
+
+/* The arena from which this thread takes. */
+static inline struct slab_arena *cache_arena(const quash_cache *cache)
+{
+    const struct reader *reader = reader_self();
+    return cache->arenas[reader == NULL ? 0 : reader->number % ARENAS];
 }
 
 /* How the caller's lookup is to see the world. No lock may be held, and no epoch entered: the clock may be the

@@ -132,7 +132,7 @@ static struct entry *fill_entry(struct quash_fill *fill, uint64_t now_ms)
     }
     struct lifetime lifetime = cache_lifetime(cache, &fill->options, fill->began_ms, now_ms);
     struct value value = fill->value;
-    struct entry *entry = entry_new(cache->arena, &cache->kinds, &fill->key, &fill->token, &value, &lifetime);
+    struct entry *entry = entry_new(cache_arena(cache), &cache->kinds, &fill->key, &fill->token, &value, &lifetime);
     if (entry != NULL)
         fill->value.data = NULL;
     return entry;

@@ -18,7 +18,8 @@ static void hint_room(quash_cache *cache)
 {
     const struct policy *policy = &cache->policy;
     size_t left = policy->bytes < policy->max_bytes ? policy->max_bytes - policy->bytes : 0;
-    atomic_store_explicit(&cache->room_hint, left, memory_order_relaxed);
+    if (atomic_load_explicit(&cache->room_hint, memory_order_relaxed) != left)
+        atomic_store_explicit(&cache->room_hint, left, memory_order_relaxed);
 }
 
 static void evict(quash_cache *cache, const struct policy_victims *victims, const struct view *view,
@@ -139,28 +140,36 @@ enum policy_room insert_trim(quash_cache *cache, struct reader *reader, const st
 
 /* ---- The place ---- */
 
+/* Adds an entry that has no place to take. */
+static void join_anew(struct policy *policy, struct insertion *insertion)
+{
+    if (!insertion->reserved) {
+        struct policy_victims none;
+        policy_reserve(policy, insertion->charge, &none);
+    }
+    if (insertion->queue == POLICY_NONE)
+        policy_add(policy, insertion->entry);
+    else
+        policy_add_instead(policy, insertion->entry, insertion->queue, insertion->uses);
+}
+
 /* The part of an insertion that is the policy's. False: there is no room, and nothing was done. */
 static bool join_policy(quash_cache *cache, struct insertion *insertion, struct entry *old)
 {
     struct policy *policy = &cache->policy;
-    bool room = true;
     pthread_mutex_lock(&cache->policy_lock);
-    size_t freed = old != NULL && old->queue != POLICY_NONE ? entry_charge(old) : 0;
-    if (!insertion->reserved)
-        room = insertion->charge <= policy->max_bytes && policy->bytes - freed <= policy->max_bytes - insertion->charge;
-    if (room) {
-        if (freed != 0) {
+    bool queued = old != NULL && old->queue != POLICY_NONE;
+    size_t freed = queued ? entry_charge(old) : 0;
+    bool room = insertion->reserved || (insertion->charge <= policy->max_bytes &&
+                                        policy->bytes - freed <= policy->max_bytes - insertion->charge);
+    if (room && queued && !insertion->reserved && entry_priority(old) == entry_priority(insertion->entry)) {
+        policy_replace(policy, old, insertion->entry);
+    } else if (room) {
+        if (queued) {
             insertion->uses = atomic_load_explicit(&old->uses, memory_order_relaxed);
             insertion->queue = policy_remove(policy, old);
         }
-        if (!insertion->reserved) {
-            struct policy_victims none;
-            policy_reserve(policy, insertion->charge, &none);
-        }
-        if (insertion->queue == POLICY_NONE)
-            policy_add(policy, insertion->entry);
-        else
-            policy_add_instead(policy, insertion->entry, insertion->queue, insertion->uses);
+        join_anew(policy, insertion);
     }
     hint_room(cache);
     pthread_mutex_unlock(&cache->policy_lock);

@@ -155,6 +155,23 @@ void policy_add_instead(struct policy *policy, struct entry *entry, enum policy_
     join(policy, entry, queue == POLICY_NEVER ? POLICY_MAIN : queue);
 }
 
+void policy_replace(struct policy *policy, struct entry *old, struct entry *entry)
+{
+    struct policy_list *list = list_of(policy, old);
+    size_t old_charge = entry_charge(old), charge = entry_charge(entry);
+    entry->newer = old->newer;
+    entry->older = old->older;
+    *(entry->newer != NULL ? &entry->newer->older : &list->newest) = entry;
+    *(entry->older != NULL ? &entry->older->newer : &list->oldest) = entry;
+    if (charge != old_charge) {
+        list->bytes += charge - old_charge;
+        policy->bytes += charge - old_charge;
+    }
+    entry->queue = old->queue;
+    set_uses(entry, uses_of(old));
+    old->queue = POLICY_NONE;
+}
+
 enum policy_queue policy_remove(struct policy *policy, struct entry *entry)
 {
     enum policy_queue queue = entry->queue;

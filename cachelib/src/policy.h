@@ -98,6 +98,11 @@ void policy_unreserve(struct policy *policy, size_t charge);
 void policy_add(struct policy *policy, struct entry *entry);
 void policy_add_instead(struct policy *policy, struct entry *entry, enum policy_queue queue, unsigned uses);
 
+/* Puts an entry in the place of another of the same priority that is in a queue, with the uses that one had: as a hit
+ * would, so an entry that is stored anew is not a newcomer. The caller has seen that there is room for the difference.
+ */
+void policy_replace(struct policy *policy, struct entry *old, struct entry *entry);
+
 /* Takes an entry out of its queue. POLICY_NONE: it was in none; else the queue it was in. */
 enum policy_queue policy_remove(struct policy *policy, struct entry *entry);
 

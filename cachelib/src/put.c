@@ -54,7 +54,8 @@ static quash_status put_value(quash_cache *cache, const struct put *put, const q
 {
     struct view view = cache_view(cache);
     struct lifetime lifetime = cache_lifetime(cache, &put->options, view.now_ms, view.now_ms);
-    struct entry *entry = entry_new(cache->arena, &cache->kinds, &put->key, token_inside(token), value, &lifetime);
+    struct entry *entry =
+        entry_new(cache_arena(cache), &cache->kinds, &put->key, token_inside(token), value, &lifetime);
     if (entry == NULL) {
         /* The caller knows a newer value than the one that is there. */
         quash_cache_remove(cache, put->key.bytes, put->key.size);

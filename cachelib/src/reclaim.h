@@ -148,8 +148,8 @@ static inline struct entry *held_entry(const quash_entry *held)
 /* ---- What is to be freed */
 
 /* What is retired without haste waits until so much has come together since the last attempt. */
-#define RECLAIM_BATCH_ENTRIES 64u
-#define RECLAIM_BATCH_BYTES   ((size_t)64 << 10)
+#define RECLAIM_BATCH_ENTRIES 512u
+#define RECLAIM_BATCH_BYTES   ((size_t)256 << 10)
 
 /* Hands over an entry that has left its index; entry_destroy follows, at once if nobody is looking, else by whoever
  * looks last or by a later call. `at_once`: try now; else when some more have come together, since trying costs a

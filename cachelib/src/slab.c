@@ -79,9 +79,9 @@ static_assert(CHUNK_HEADER <= SLAB_CHUNK_BYTES / 1000, "the header is nothing to
 static_assert(SLAB_BYTES - CHUNK_HEADER >= SLAB_BLOCK_MAX, "the first slab can serve any class");
 
 struct slab_arena {
-    pthread_mutex_t lock;
-    _Atomic size_t dead_bytes; /* relaxed: a number that nothing else hangs on */
-    size_t blocks;             /* in use, those from malloc included */
+    _Alignas(64) _Atomic size_t dead_bytes; /* relaxed: a number that nothing else hangs on; counted without the lock */
+    _Alignas(64) pthread_mutex_t lock;
+    size_t blocks; /* in use, those from malloc included */
     size_t chunks;
     bool released;             /* by its owner */
     struct chunk *spare;       /* the one that is empty, or NULL */
@@ -323,7 +323,7 @@ static void *block_take(struct slab *slab)
 
 struct slab_arena *slab_arena_new(void)
 {
-    struct slab_arena *arena = malloc(sizeof *arena);
+    struct slab_arena *arena = aligned_alloc(_Alignof(struct slab_arena), sizeof *arena);
     if (arena == NULL)
         return NULL;
     *arena = (struct slab_arena){.blocks = 0};

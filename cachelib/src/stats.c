@@ -49,7 +49,8 @@ quash_status quash_cache_get_stats(quash_cache *cache, quash_cache_stats *stats)
     all.bytes = cache->policy.bytes;
     all.max_bytes = cache->policy.max_bytes;
     pthread_mutex_unlock(&cache->policy_lock);
-    all.dead_bytes = slab_arena_dead_bytes(cache->arena);
+    for (unsigned i = 0; i < ARENAS; i++)
+        all.dead_bytes += slab_arena_dead_bytes(cache->arenas[i]);
     /* A caller of another version gets the fields that it knows, and that there are. */
     memcpy(stats, &all, stats->struct_size < sizeof all ? stats->struct_size : sizeof all);
     return QUASH_OK;

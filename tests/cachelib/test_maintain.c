@@ -372,13 +372,13 @@ static void the_memory_of_what_died_serves_what_comes(void **state)
     for (int round = 0; round < 4; round++) {
         put_numbers(cache, 0, ENTRIES, "gone", QUASH_TTL_DEFAULT);
         if (round == 0)
-            mapped = slab_arena_mapped_bytes(cache->arena);
+            mapped = slab_arena_mapped_bytes(cache_arena(cache));
         else
-            assert_true(slab_arena_mapped_bytes(cache->arena) <= mapped);
+            assert_true(slab_arena_mapped_bytes(cache_arena(cache)) <= mapped);
         cancel(cache, "gone");
         maintain_to_the_end(cache, 1000);
         assert_int_equal(stats_of(cache).dead_bytes, 0);
-        assert_true(slab_arena_mapped_bytes(cache->arena) <= SLAB_CHUNK_BYTES);
+        assert_true(slab_arena_mapped_bytes(cache_arena(cache)) <= SLAB_CHUNK_BYTES);
     }
     assert_true(mapped > SLAB_CHUNK_BYTES);
     quash_cache_free(cache);
