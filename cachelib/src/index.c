@@ -43,6 +43,21 @@ static size_t table_slots(const struct index_table *table)
     return (size_t)table->bucket_count * INDEX_BUCKET_SLOTS;
 }
 
+/* By how many bits a number of buckets is shifted in a span. */
+static unsigned span_shift(size_t buckets)
+{
+    unsigned shift = 0;
+    while (buckets >> shift > UINT16_MAX)
+        shift++;
+    return shift;
+}
+
+static uint64_t table_span(const struct index_table *table)
+{
+    unsigned shift = span_shift(table->bucket_count);
+    return (uint64_t)(table->bucket_count >> shift) << INDEX_ADDRESS_BITS | (uint64_t)(uintptr_t)table->buckets | shift;
+}
+
 /* An empty table for so many entries, one more included. NULL without memory. */
 static struct index_table *table_new(size_t entries)
 {
@@ -54,6 +69,8 @@ static struct index_table *table_new(size_t entries)
         buckets = 1;
     if (buckets > INDEX_BUCKETS_MAX)
         buckets = INDEX_BUCKETS_MAX;
+    /* Down, if not at the end, to a number that a span can say: that leaves it a little fuller. */
+    buckets = buckets >> span_shift(buckets) << span_shift(buckets);
     const size_t align = sizeof(struct index_bucket);
     struct index_table *table = malloc(sizeof *table + align - 1 + buckets * align);
     if (table == NULL)
@@ -141,6 +158,7 @@ static struct index_table *index_table(const struct index *index)
 
 void index_init(struct index *index)
 {
+    atomic_init(&index->span, 0);
     atomic_init(&index->table, NULL);
     index->entries = 0;
     index->tombstones = 0;
@@ -164,8 +182,10 @@ static bool index_rebuild(struct index *index, size_t entries, struct index_tabl
         table_copy(table, *old);
     index->tombstones = 0;
     index->rebuilds++;
+    /* Relaxed: for those who have the lock. */
+    atomic_store_explicit(&index->table, table, memory_order_relaxed);
     /* Release pairs with the acquire of index_find: the slots come with the table. */
-    atomic_store_explicit(&index->table, table, memory_order_release);
+    atomic_store_explicit(&index->span, table_span(table), memory_order_release);
     return true;
 }
 

@@ -50,7 +50,10 @@ struct index_table {
 };
 
 struct index {
-    _Atomic(struct index_table *) table; /* NULL while nothing has ever been added */
+    /* For searches: where the table's buckets are and how many, in one word, so that a search need not read the table
+     * itself first (see index_span). 0 while nothing has ever been added. */
+    _Atomic uint64_t span;
+    _Atomic(struct index_table *) table; /* the same; for all others */
     size_t entries;                      /* this and what follows: under the shard's lock */
     size_t tombstones;
     uint64_t rebuilds; /* slots mean something else after each */
@@ -63,6 +66,20 @@ void index_fini(struct index *index);
 static inline uint32_t index_home(uint32_t hash, uint32_t bucket_count)
 {
     return (uint32_t)(((uint64_t)(hash << INDEX_SHARD_BITS) * bucket_count) >> 32);
+}
+
+/* The address of the buckets is in the middle 42 bits; their number is the top 16 bits shifted left by the lowest 6. So
+ * above 65,535 buckets not every number can be had. */
+#define INDEX_SPAN_ADDRESS (INDEX_ADDRESS_MASK & ~UINT64_C(63))
+
+static inline const struct index_bucket *index_span_buckets(uint64_t span)
+{
+    return (const struct index_bucket *)(uintptr_t)(span & INDEX_SPAN_ADDRESS);
+}
+
+static inline uint32_t index_span_count(uint64_t span)
+{
+    return (uint32_t)(span >> INDEX_ADDRESS_BITS) << (span & 31);
 }
 
 static inline uint64_t index_tag(uint64_t hash)
@@ -79,12 +96,12 @@ static inline struct entry *index_slot_entry(uint64_t word)
 static inline __attribute__((always_inline)) struct entry *index_find(const struct index *index, const struct key *key)
 {
     /* Acquire pairs with the release that published the table: its slots come with it. */
-    const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
-    if (table == NULL)
-        return NULL;
-    uint32_t at = index_home((uint32_t)key->hash, table->bucket_count);
-    for (uint32_t i = 0; i < table->bucket_count; i++) {
-        const struct index_bucket *bucket = &table->buckets[at];
+    const uint64_t span = atomic_load_explicit(&index->span, memory_order_acquire);
+    const struct index_bucket *buckets = index_span_buckets(span);
+    const uint32_t bucket_count = index_span_count(span);
+    uint32_t at = index_home((uint32_t)key->hash, bucket_count);
+    for (uint32_t i = 0; i < bucket_count; i++) {
+        const struct index_bucket *bucket = &buckets[at];
         unsigned matches = tags_match(bucket->slot, index_tag(key->hash));
         for (; matches != 0; matches &= matches - 1) {
             /* Acquire pairs with the release that put the entry there: its contents come with it. */
@@ -101,7 +118,7 @@ static inline __attribute__((always_inline)) struct entry *index_find(const stru
         /* Relaxed: if the entry was added before this search began, so was what filled this bucket before it. */
         if (atomic_load_explicit(&bucket->slot[INDEX_BUCKET_SLOTS - 1], memory_order_relaxed) == INDEX_EMPTY)
             return NULL;
-        at = at + 1 == table->bucket_count ? 0 : at + 1;
+        at = at + 1 == bucket_count ? 0 : at + 1;
     }
     return NULL;
 }

@@ -146,7 +146,7 @@ static void what_nobody_holds_is_freed_when_enough_has_come_together(void **stat
         uint64_t dead = stats_of(cache).dead_bytes;
         most = dead > most ? dead : most;
     }
-    assert_true(most <= (size_t)64 << 10);
+    assert_true(most <= (size_t)256 << 10);
     quash_cache_free(cache);
 }
 

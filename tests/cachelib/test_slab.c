@@ -55,6 +55,17 @@ static bool fails(void)
     return true;
 }
 
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    void *memory = fails() ? NULL : __real_aligned_alloc(alignment, size);
+    if (memory != NULL)
+        atomic_fetch_add(&blocks, 1);
+    return memory;
+}
+
 void *__wrap_malloc(size_t size)
 {
     void *memory = fails() ? NULL : __real_malloc(size);
