@@ -236,8 +236,9 @@ quash_table *quash_cache_table(const quash_cache *cache)
 
 struct view cache_view(const quash_cache *cache)
 {
-    uint64_t now = now_ms(cache);
-    return (struct view){token_map(cache->table), now, now - cache->began_ms, cache->detached_ttl_ms, &cache->kinds};
+    struct view view = cache_view_quick(cache);
+    view.map = cache_map(cache, &view);
+    return view;
 }
 
 /* A number below `bound`, another one each time; spread well enough for what it is for. (SplitMix64, Steele et al.) */

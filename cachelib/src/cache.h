@@ -160,12 +160,23 @@ static inline struct slab_arena *cache_arena(const quash_cache *cache)
  * caller's, and the table's path may be looked at. */
 struct view cache_view(const quash_cache *cache);
 
-/* The same for a hit, which notices by itself if the table it is given has been retired. */
+/* The mapping to judge by under a lock, for those who have a view already: as of now, not of when the view was made. */
+static inline const struct table_map *cache_map(const quash_cache *cache, const struct view *view)
+{
+    const struct table_map *map = table_peek(cache->table, view->coarse_ms);
+    return map != NULL && table_map_retired(map) ? token_map(cache->table) : map;
+}
+
+/* As cache_view, for a hit, which notices by itself if the table it is given has been retired. */
 static inline struct view cache_view_quick(const quash_cache *cache)
 {
     uint64_t coarse_ms = clock_coarse_ms();
     uint64_t now_ms = cache->clock_ms == NULL ? coarse_ms : cache->clock_ms(cache->clock_context);
-    return (struct view){table_peek(cache->table, coarse_ms), now_ms, now_ms - cache->began_ms, cache->detached_ttl_ms,
+    return (struct view){table_peek(cache->table, coarse_ms),
+                         now_ms,
+                         now_ms - cache->began_ms,
+                         coarse_ms,
+                         cache->detached_ttl_ms,
                          &cache->kinds};
 }
 

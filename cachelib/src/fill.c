@@ -68,7 +68,7 @@ static enum insert_result fill_settle(struct quash_fill *fill, struct shard *sha
     quash_cache *cache = fill->cache;
     struct entry *entry = insertion->entry;
     /* Fetched here, not before the lock, for the sake of those who have begun to wait until now. */
-    view->map = token_map(cache->table);
+    view->map = cache_map(cache, view);
     enum entry_state state = entry_judge(entry, view);
     bool voided = fill->flight->state == FLIGHT_VOIDED || state == ENTRY_CANCELLED || state == ENTRY_COLLATERAL;
     bool shared = !voided && !fill->unguarded && state != ENTRY_DETACHED;

@@ -24,7 +24,8 @@ enum entry_state {
 struct view {
     const struct table_map *map; /* NULL: detached */
     uint64_t now_ms;
-    uint64_t age_ms; /* the same since the cache was made */
+    uint64_t age_ms;    /* the same since the cache was made */
+    uint64_t coarse_ms; /* the kernel's clock, whatever the cache's is */
     uint64_t detached_ttl_ms;
     const struct kinds *kinds;
 };

@@ -18,7 +18,7 @@ static quash_status put_entry(quash_cache *cache, const struct key *key, struct 
         pthread_mutex_lock(&shard->lock);
         flight_void(shard, flight_find(shard, key), &ends);
         /* Fetched under the lock, so that a later lookup sees no older table. */
-        view->map = token_map(cache->table);
+        view->map = cache_map(cache, view);
         bool live = entry_judge(entry, view) == ENTRY_LIVE;
         result = insert_settle(cache, shard, key, &insertion, live, true, &departures);
         pthread_mutex_unlock(&shard->lock);
