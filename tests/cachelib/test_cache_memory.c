@@ -432,9 +432,28 @@ static void maintenance_needs_no_memory(void **state)
     fail_each(maintain);
 }
 
+static void a_hit_allocates_nothing(void **state)
+{
+    (void)state;
+    quash_cache *cache = new_cache();
+    put_text(cache, "key", "value", "tenant:42");
+    failing_set(1);
+    for (int i = 0; i < 1000; i++) {
+        /* Every other time something else is cancelled, so that the entry is looked at anew. */
+        if (i % 2 == 0)
+            quash_table_cancel(quash_cache_table(cache), "tenant:43");
+        assert_true(hits_text(cache, "key", "value"));
+        assert_true(quash_cache_contains(cache, "key", 3));
+    }
+    assert_false(failing_happened());
+    failing_set(0);
+    quash_cache_free(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hit_allocates_nothing),
         cmocka_unit_test(making_a_cache_fails_cleanly),
         cmocka_unit_test(a_cache_with_a_thread_of_its_own_fails_cleanly),
         cmocka_unit_test(a_cache_says_so_when_its_thread_cannot_be_had),

@@ -37,6 +37,7 @@ class Outage(unittest.TestCase):
                 worker.start(wait=False)
                 worker.await_log("cannot consume events")
                 broker.start()
+                broker.declare_exchange("domain")  # killed a moment after the first time, it may have forgotten
                 worker.await_log("consuming events", CONNECT_SECONDS_MAX)
                 self.assertRegex(worker.log(), r"connected to the broker after \d+ attempts")
                 worker.await_log("cancelled everything")

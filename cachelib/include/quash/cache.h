@@ -27,7 +27,7 @@
  *  - remove, clear and put also void the loads of those keys that are under way: their values are not kept, those who
  *    wait for them try again at once, and the next to miss the key starts another.
  *  - A hit takes no lock, allocates nothing, makes no system call and, once the cache is warm, writes no memory that
- *    another thread reads.
+ *    another thread reads. (But for a thread's first, and one in 250 ms, which looks whether the table was replaced.)
  *
  * Keys are any bytes, also none, up to QUASH_KEY_MAX. Values are bytes that are copied in, or a pointer to the caller's
  * object with a destructor; both are immutable once in the cache. An acquired entry stays valid until it is released,
