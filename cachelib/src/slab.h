@@ -9,8 +9,8 @@
  * holes that nothing but the same size fits, and with entries in huge pages a hit spares a walk of the page table. The
  * figures are in docs/cache.md.
  *
- * A cache has one arena. Blocks may be freed by any thread, also after the cache is gone: the arena goes with the last
- * of them. Blocks of more than SLAB_BLOCK_MAX bytes come from malloc.
+ * A cache has a few arenas (cache.h). Blocks may be freed by any thread, also after the cache is gone: the arena goes
+ * with the last of them. Blocks of more than SLAB_BLOCK_MAX bytes come from malloc.
  *
  * Under the address sanitizer only the bytes that were asked for can be touched, and only until slab_free; and what is
  * reachable from a block counts as reachable.
