@@ -88,7 +88,7 @@ static quash_status begin_miss(quash_cache *cache, struct reader *reader, const 
     pthread_mutex_unlock(&shard->lock);
 
     if (found.held != NULL) {
-        stats_count(cache, reader, entry_is_absent(found.entry) ? COUNT_HITS_ABSENT : COUNT_HITS);
+        stats_count(cache, reader, stats_hit(found.entry));
         return begin_hit(cache, key, &found, &view, entry, fill);
     }
     stats_count(cache, reader, stats_miss(found.state));
@@ -117,6 +117,6 @@ quash_status quash_cache_get_or_begin(quash_cache *cache, const void *key, size_
         quash_entry_release(found.held);
         return begin_miss(cache, reader, &wanted, notifier, tag, entry, fill);
     }
-    stats_count(cache, reader, entry_is_absent(found.entry) ? COUNT_HITS_ABSENT : COUNT_HITS);
+    stats_count(cache, reader, stats_hit(found.entry));
     return begin_hit(cache, &wanted, &found, &view, entry, fill);
 }

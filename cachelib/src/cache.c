@@ -251,12 +251,6 @@ static uint64_t draw(quash_cache *cache, uint64_t bound)
     return (z ^ z >> 31) % bound;
 }
 
-/* Up to 100 percent of any number, rounded down, without overflow. */
-static uint64_t percent_of(uint64_t number, uint32_t percent)
-{
-    return number / 100 * percent + number % 100 * percent / 100;
-}
-
 struct lifetime cache_lifetime(quash_cache *cache, const quash_entry_options *options, uint64_t began_ms,
                                uint64_t at_ms)
 {

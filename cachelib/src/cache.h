@@ -184,6 +184,12 @@ static inline struct view cache_view_quick(const quash_cache *cache)
 struct lifetime cache_lifetime(quash_cache *cache, const quash_entry_options *options, uint64_t began_ms,
                                uint64_t at_ms);
 
+/* Up to 100 percent of any number, rounded down, without overflow. */
+static inline uint64_t percent_of(uint64_t number, uint32_t percent)
+{
+    return number / 100 * percent + number % 100 * percent / 100;
+}
+
 /* Whether an entry in this state stays for lookups whose load fails. */
 static inline bool cache_retains(const quash_cache *cache, const struct entry *entry, enum entry_state state,
                                  uint64_t now_ms)

@@ -125,9 +125,7 @@ struct entry *entry_new(struct slab_arena *arena, struct kinds *kinds, const str
     if (entry == NULL)
         return NULL;
 
-    uint64_t deadline_ms = lifetime->expires_ms;
-    if (lifetime->sliding_ms < deadline_ms && lifetime->now_ms < deadline_ms - lifetime->sliding_ms)
-        deadline_ms = lifetime->now_ms + lifetime->sliding_ms;
+    uint64_t deadline_ms = sliding_deadline_ms(lifetime->expires_ms, lifetime->sliding_ms, lifetime->now_ms);
     atomic_init(&entry->validated, atomic_load_explicit(&token->validated, memory_order_relaxed));
     entry->stamp = token->stamp | (uint64_t)token_serial(token) << SLOT_STAMP_BITS;
     atomic_init(&entry->deadline_ms, deadline_ms);

@@ -134,6 +134,12 @@ struct lifetime {
     bool keep; /* store the absolute expiry: fail-safe needs it */
 };
 
+/* When an entry that is used now goes: at the end of its sliding window, and never later than it expires. */
+static inline uint64_t sliding_deadline_ms(uint64_t expires_ms, uint64_t sliding_ms, uint64_t now_ms)
+{
+    return sliding_ms < expires_ms && now_ms < expires_ms - sliding_ms ? now_ms + sliding_ms : expires_ms;
+}
+
 /* Makes an entry and moves *value into it. NULL without memory; then *value is as before. */
 struct entry *entry_new(struct slab_arena *arena, struct kinds *kinds, const struct key *key, const struct token *token,
                         struct value *value, const struct lifetime *lifetime);

@@ -15,9 +15,7 @@ void fill_start(struct quash_fill *fill, quash_cache *cache, struct flight *flig
 {
     fill->cache = cache;
     fill->flight = flight;
-    fill->key = *key;
-    if (flight != NULL)
-        fill->key.bytes = flight->key;
+    fill->key = flight == NULL ? *key : flight->key;
     fill->own_key = NULL;
     fill->options = (quash_entry_options)QUASH_ENTRY_OPTIONS_INIT;
     fill->value = (struct value){.data = NULL};
@@ -31,8 +29,9 @@ void fill_start(struct quash_fill *fill, quash_cache *cache, struct flight *flig
 static void count_end(const struct quash_fill *fill, unsigned counter)
 {
     unsigned bucket = fill_time_bucket((clock_monotonic_ns() - fill->began_ns) / 1000);
-    stats_count(fill->cache, reader_self(), counter);
-    stats_count(fill->cache, reader_self(), COUNT_LOAD_TIMES + bucket);
+    const struct reader *reader = reader_self();
+    stats_count(fill->cache, reader, counter);
+    stats_count(fill->cache, reader, COUNT_LOAD_TIMES + bucket);
 }
 
 /* Ends the fill without a value. */

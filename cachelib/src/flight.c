@@ -26,8 +26,6 @@ static bool cond_init_monotonic(pthread_cond_t *cond)
 
 static struct flight *flight_new(const struct key *key, bool alone)
 {
-    if (key->size > SIZE_MAX - sizeof(struct flight))
-        return NULL;
     struct flight *flight = malloc(sizeof *flight + key->size);
     if (flight == NULL)
         return NULL;
@@ -43,10 +41,8 @@ static struct flight *flight_new(const struct key *key, bool alone)
     flight->status = QUASH_OK;
     flight->entry = NULL;
     flight->waits = NULL;
-    flight->hash = key->hash;
-    flight->key_size = key->size;
-    if (key->size != 0)
-        memcpy(flight->key, key->bytes, key->size);
+    flight->key = (struct key){flight->key_bytes, key->size, key->hash};
+    memcpy(flight->key_bytes, key->bytes, key->size);
     return flight;
 }
 
@@ -69,8 +65,7 @@ struct flight *flight_alone(const struct key *key)
 struct flight *flight_find(struct shard *shard, const struct key *key)
 {
     for (struct flight *flight = *flight_list(shard, key->hash); flight != NULL; flight = flight->next) {
-        if (flight->hash == key->hash && flight->key_size == key->size &&
-            (key->size == 0 || memcmp(flight->key, key->bytes, key->size) == 0))
+        if (key_equal(&flight->key, key))
             return flight;
     }
     return NULL;
@@ -78,7 +73,7 @@ struct flight *flight_find(struct shard *shard, const struct key *key)
 
 static void flight_leave_loading(struct shard *shard, struct flight *flight, enum flight_state state)
 {
-    struct flight **link = flight_list(shard, flight->hash);
+    struct flight **link = flight_list(shard, flight->key.hash);
     while (*link != flight)
         link = &(*link)->next;
     *link = flight->next;

@@ -37,9 +37,8 @@ struct flight {
     quash_entry *entry;   /* when over with QUASH_OK, if a thread had waited: acquired, the flight's own */
     struct wait *waits;   /* of event loops */
     pthread_cond_t ended; /* no longer LOADING, or over; waits by CLOCK_MONOTONIC */
-    uint64_t hash;
-    size_t key_size;
-    unsigned char key[];
+    struct key key;       /* its bytes are those that follow */
+    unsigned char key_bytes[];
 };
 
 /* The waits of event loops whose flights have ended under the lock, to be told after the unlock. */

@@ -38,6 +38,18 @@ static void evict(quash_cache *cache, const struct policy_victims *victims, cons
     }
 }
 
+/* Ends a critical section of the policy in which victims were taken, and takes them out. `again`: what others are about
+ * to do has to be waited for. */
+static void unlock_and_evict(quash_cache *cache, const struct policy_victims *victims, bool again,
+                             const struct view *view, struct departures *departures)
+{
+    hint_room(cache);
+    pthread_mutex_unlock(&cache->policy_lock);
+    evict(cache, victims, view, departures);
+    if (again)
+        sched_yield();
+}
+
 /* What others have reserved cannot be evicted until they have put their entries in its place, which they are about to:
  * nobody who has a reservation waits for one, or calls anything of the user's. So there may be room in a moment, if
  * what may never be removed leaves any. The policy's lock is held. */
@@ -64,11 +76,7 @@ static enum policy_room reserve(quash_cache *cache, struct reader *reader, const
         old = NULL;
         room = policy_reserve(&cache->policy, insertion->charge, &victims);
         again = room == POLICY_NO_ROOM && room_is_coming(&cache->policy, insertion->charge);
-        hint_room(cache);
-        pthread_mutex_unlock(&cache->policy_lock);
-        evict(cache, &victims, view, departures);
-        if (again)
-            sched_yield();
+        unlock_and_evict(cache, &victims, again, view, departures);
     } while (room == POLICY_MORE || again);
     reader_leave(reader);
     return room;
@@ -128,11 +136,7 @@ enum policy_room insert_trim(quash_cache *cache, struct reader *reader, const st
         pthread_mutex_lock(&cache->policy_lock);
         room = policy_trim(&cache->policy, &victims);
         again = room == POLICY_NO_ROOM && cache->policy.reserved != 0;
-        hint_room(cache);
-        pthread_mutex_unlock(&cache->policy_lock);
-        evict(cache, &victims, view, departures);
-        if (again)
-            sched_yield();
+        unlock_and_evict(cache, &victims, again, view, departures);
     } while (room == POLICY_MORE || again);
     reader_leave(reader);
     return room;

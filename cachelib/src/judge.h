@@ -56,9 +56,8 @@ static inline void entry_touch(struct entry *entry, uint64_t now_ms)
     if (lifetime == NULL || lifetime->sliding_ms == QUASH_SLIDING_NONE ||
         atomic_load_explicit(&entry->marks, memory_order_relaxed) & ENTRY_STOOD_IN)
         return;
-    uint64_t deadline_ms = atomic_load_explicit(&lifetime->expires_ms, memory_order_relaxed);
-    if (lifetime->sliding_ms < deadline_ms && now_ms < deadline_ms - lifetime->sliding_ms)
-        deadline_ms = now_ms + lifetime->sliding_ms;
+    uint64_t deadline_ms = sliding_deadline_ms(atomic_load_explicit(&lifetime->expires_ms, memory_order_relaxed),
+                                               lifetime->sliding_ms, now_ms);
     /* Not a plain store: a reader that was preempted here must not take back what later ones have gained since. */
     uint64_t before_ms = atomic_load_explicit(&entry->deadline_ms, memory_order_relaxed);
     while (deadline_ms > before_ms &&

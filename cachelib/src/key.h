@@ -46,4 +46,9 @@ static inline bool key_bytes_equal(const void *a, const void *b, size_t size)
     return words[0] == words[1] && words[2] == words[3];
 }
 
+static inline bool key_equal(const struct key *a, const struct key *b)
+{
+    return a->hash == b->hash && a->size == b->size && key_bytes_equal(a->bytes, b->bytes, a->size);
+}
+
 #endif

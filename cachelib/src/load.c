@@ -17,7 +17,6 @@
  */
 #include "load.h"
 
-#include <string.h>
 #include <time.h>
 
 /* Loads of others that one lookup waits for. */
@@ -37,8 +36,7 @@ static _Thread_local const struct loading *loading;
 static bool thread_is_loading(const quash_cache *cache, const struct key *key)
 {
     for (const struct loading *load = loading; load != NULL; load = load->outer) {
-        if (load->cache == cache && load->key->hash == key->hash && load->key->size == key->size &&
-            memcmp(load->key->bytes, key->bytes, key->size) == 0)
+        if (load->cache == cache && key_equal(load->key, key))
             return true;
     }
     return false;
@@ -149,10 +147,7 @@ static void count_live(struct call *call, const struct entry *entry, bool first)
     if (call->stale)
         stats_count(call->cache, call->reader, COUNT_HITS_STALE);
     if (first)
-        stats_count(call->cache, call->reader,
-                    call->stale              ? stats_miss(ENTRY_EXPIRED)
-                    : entry_is_absent(entry) ? COUNT_HITS_ABSENT
-                                             : COUNT_HITS);
+        stats_count(call->cache, call->reader, call->stale ? stats_miss(ENTRY_EXPIRED) : stats_hit(entry));
 }
 
 /* A live entry was found. Loads it anew first if that is due, and it is this caller's turn. */

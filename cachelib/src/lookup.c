@@ -28,24 +28,26 @@ struct lookup lookup(quash_cache *cache, struct reader *reader, const struct key
     return find(cache, reader, key, view);
 }
 
-bool lookup_drop(quash_cache *cache, struct shard *shard, struct entry *entry, enum entry_state state, uint64_t now_ms,
+/* Takes out an entry in this state if it is dead and may not stand in. The shard's lock is held. Returns whether. */
+static bool drop(quash_cache *cache, struct shard *shard, struct entry *entry, enum entry_state state, uint64_t now_ms,
                  struct departures *departures)
 {
     return state != ENTRY_LIVE && !cache_retains(cache, entry, state, now_ms) &&
            depart(cache, shard, entry, departure_reason(state), departures);
 }
 
-void lookup_drop_dead(quash_cache *cache, const struct key *key)
+/* The same for the entry of a key. No lock may be held. */
+static void drop_dead(quash_cache *cache, const struct key *key)
 {
     struct view view = cache_view(cache);
     struct departures departures = {{NULL}};
     struct shard *shard = cache_shard(cache, key->hash);
     pthread_mutex_lock(&shard->lock);
     /* Fetched again: an entry of a table that was attached meanwhile is not to be taken for one of a replaced table. */
-    view.map = token_map(cache->table);
+    view.map = cache_map(cache, &view);
     struct entry *entry = index_find(&shard->index, key);
     if (entry != NULL)
-        lookup_drop(cache, shard, entry, entry_judge(entry, &view), view.now_ms, &departures);
+        drop(cache, shard, entry, entry_judge(entry, &view), view.now_ms, &departures);
     pthread_mutex_unlock(&shard->lock);
     departures_finish(cache, &departures);
 }
@@ -57,12 +59,12 @@ struct lookup lookup_locked(quash_cache *cache, struct shard *shard, const struc
         struct departures departures = {{NULL}};
         *view = cache_view(cache);
         pthread_mutex_lock(&shard->lock);
-        view->map = token_map(cache->table); /* as above */
+        view->map = cache_map(cache, view); /* as above */
         struct entry *entry = index_find(&shard->index, key);
         if (entry == NULL)
             return (struct lookup){was, NULL, NULL};
         was = entry_judge(entry, view);
-        if (!lookup_drop(cache, shard, entry, was, view->now_ms, &departures))
+        if (!drop(cache, shard, entry, was, view->now_ms, &departures))
             return (struct lookup){was, NULL, entry};
         pthread_mutex_unlock(&shard->lock);
         departures_finish(cache, &departures);
@@ -79,7 +81,7 @@ static __attribute__((noinline)) void missed(quash_cache *cache, struct reader *
         stats_count(cache, reader, entry_is_absent(found->entry) ? COUNT_HITS_ABSENT : stats_miss(ENTRY_EXPIRED));
     quash_entry_release(found->held);
     if (found->state != ENTRY_ABSENT && found->held == NULL)
-        lookup_drop_dead(cache, key);
+        drop_dead(cache, key);
 }
 
 static bool answers(const struct lookup *found)

@@ -14,13 +14,6 @@ struct lookup {
 
 struct lookup lookup(quash_cache *cache, struct reader *reader, const struct key *key, const struct view *view);
 
-/* Takes out the key's entry if it is dead and may not stand in. No lock may be held. */
-void lookup_drop_dead(quash_cache *cache, const struct key *key);
-
-/* The same under the shard's lock, for an entry whose state is known. Returns whether it was taken out. */
-bool lookup_drop(quash_cache *cache, struct shard *shard, struct entry *entry, enum entry_state state, uint64_t now_ms,
-                 struct departures *departures);
-
 /* A look under the shard's lock, which is locked when this returns; *view is set to what was current. What is dead and
  * may not stand in is taken out, and told, before the lock is taken for the last time: who is told may well load the
  * key anew, and must not find a flight that the caller is about to start. Nothing is acquired: `entry` is the live one,
@@ -30,6 +23,12 @@ struct lookup lookup_locked(quash_cache *cache, struct shard *shard, const struc
 static inline bool entry_is_absent(const struct entry *entry)
 {
     return entry->flags & ENTRY_IS_ABSENT;
+}
+
+/* What a lookup counts as that is answered with a live entry. */
+static inline unsigned stats_hit(const struct entry *entry)
+{
+    return entry_is_absent(entry) ? COUNT_HITS_ABSENT : COUNT_HITS;
 }
 
 /* It is live only because a load has failed a moment ago. */

@@ -6,11 +6,11 @@
  * as long as the round took, and for REST_MIN_NS at least.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "cache.h"
 #include "sleeper.h"
+#include "thread.h"
 
 #define REST_MIN_NS UINT64_C(10000000)
 #define REST_TIMES  10u
@@ -89,14 +89,8 @@ quash_status maintenance_start(quash_cache *cache)
     quash_status status = QUASH_NO_MEMORY;
     if (!sleeper_init(&maintenance->sleeper))
         goto free_maintenance;
-    /* The service's signals are not for this thread. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&maintenance->thread, NULL, run, maintenance);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     status = QUASH_SYSTEM;
-    if (error != 0)
+    if (thread_create(&maintenance->thread, run, maintenance) != 0)
         goto fini_sleeper;
     cache->maintenance = maintenance;
     return QUASH_OK;

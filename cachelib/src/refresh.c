@@ -14,8 +14,7 @@ static bool refresh_due(const quash_cache *cache, const struct entry *entry, con
         return false;
     uint64_t began_ms = cache->began_ms + entry_age_ms(entry);
     uint64_t ttl_ms = expires_ms - began_ms;
-    return view->now_ms > began_ms &&
-           view->now_ms - began_ms >= ttl_ms / 100 * cache->eager_percent + ttl_ms % 100 * cache->eager_percent / 100;
+    return view->now_ms > began_ms && view->now_ms - began_ms >= percent_of(ttl_ms, cache->eager_percent);
 }
 
 bool refresh_claim(const quash_cache *cache, struct entry *entry, const struct view *view)

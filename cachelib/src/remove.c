@@ -17,7 +17,7 @@ bool quash_cache_remove(quash_cache *cache, const void *key, size_t key_size)
     struct shard *shard = cache_shard(cache, wanted.hash);
     bool live = false;
     pthread_mutex_lock(&shard->lock);
-    view.map = token_map(cache->table); /* as of now, for entries of a table that was attached meanwhile */
+    view.map = cache_map(cache, &view); /* as of now, for entries of a table that was attached meanwhile */
     flight_void(shard, flight_find(shard, &wanted), &ends);
     struct entry *entry = index_find(&shard->index, &wanted);
     if (entry != NULL) {

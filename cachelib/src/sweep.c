@@ -87,7 +87,7 @@ static size_t sweep_shard(quash_cache *cache, const struct view *view, size_t ma
     size_t looked = 0;
     pthread_mutex_lock(&shard->lock);
     /* Fetched again: an entry of a table that was attached meanwhile is not to be taken for one of a replaced table. */
-    then.map = token_map(cache->table);
+    then.map = cache_map(cache, view);
     if (sweep->slot != 0 && sweep->rebuilds != shard->index.rebuilds)
         sweep->slot = 0;
     sweep->rebuilds = shard->index.rebuilds;

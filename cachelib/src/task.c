@@ -19,9 +19,8 @@ struct task {
 static void task_run(void *argument)
 {
     struct task *task = argument;
-    const struct key key = {task->flight->key, task->flight->key_size, task->flight->hash};
     struct quash_fill fill;
-    fill_start(&fill, task->cache, task->flight, &key);
+    fill_start(&fill, task->cache, task->flight, &task->flight->key);
     load_run(&fill, task->load, task->context, NULL);
     free(task);
 }

@@ -27,7 +27,6 @@
 #include <quash/watch.h>
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -36,6 +35,7 @@
 #include "clock.h"
 #include "sleeper.h"
 #include "table_handle.h"
+#include "thread.h"
 #include "token.h"
 
 /* From one walk to the next: at least this, and at least so many times the processor time that the walk took. So walks
@@ -225,17 +225,7 @@ static quash_status watcher_start(struct watcher *watcher)
     watcher_join(watcher);
     if (watcher->state == THREAD_RUNNING)
         return QUASH_OK;
-    /* The service's signals are for its own threads; what a callback itself does wrong is still for its handlers. */
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
-    sigset_t others;
-    sigset_t before;
-    sigfillset(&others);
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        sigdelset(&others, faults[i]);
-    pthread_sigmask(SIG_BLOCK, &others, &before);
-    int failed = pthread_create(&watcher->thread, NULL, watcher_run, watcher);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed != 0)
+    if (thread_create(&watcher->thread, watcher_run, watcher) != 0)
         return QUASH_SYSTEM;
     watcher->state = THREAD_RUNNING;
     return QUASH_OK;
