@@ -24,6 +24,7 @@ static const struct {
 static const char help_text[] = "Usage: quash COMMAND ...\n"
                                 "\n"
                                 "  quash rules check FILE          whether a rules file is right, and if not why\n"
+                                "  quash rules test FILE [CASE...] whether its test cases come out as they should\n"
                                 "  quash explain --rules FILE ...  which groups an event would cancel, and why\n"
                                 "  quash cancel --table FILE GROUP...\n"
                                 "                                  cancel groups in a table, on this host\n"

@@ -2,51 +2,64 @@
  * quashd.c - the worker: consumes domain-change events from its own queue and cancels the groups that they name in the
  * table that the caches of this host check.
  *
- * Two threads. This one runs the main loop (signals, the table's heartbeat) and never waits for the broker; the
- * consumer's does everything else, from connecting to cancelling. Made in the order table, pipeline, consumer, ended in
- * reverse. A consumer that is stuck in a call when it is time to go is left behind: what it has not applied, it has not
- * acknowledged either.
+ * Three threads. This one runs the main loop (signals, the table's heartbeat, the watch over the rules file) and never
+ * waits for the broker; the consumer's does everything else, from connecting to cancelling; the reload's brings other
+ * rules. Made in the order table, pipeline, consumer, reload, ended in reverse. A thread that is stuck in a call when
+ * it is time to go is left behind: what was not applied, was not acknowledged either.
  */
 #include <errno.h>
 #include <ev.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "apply.h"
+#include "clock.h"
 #include "config.h"
 #include "consumer.h"
 #include "exit_code.h"
+#include "file_watch.h"
 #include "log.h"
 #include "pipeline.h"
-#include "rules.h"
+#include "reload.h"
+#include "repeats.h"
+#include "served_rules.h"
 #include "standard_files.h"
 
-#define TICK_S       1.0 /* heartbeat of the table */
+#define TICK_S       1.0 /* heartbeat of the table; look at the rules file */
 #define STOP_LIMIT_S 1.5 /* how long an orderly end may take */
 
 #define QUEUE_PREFIX "quash."
 
 struct worker {
     struct config config;
-    struct rules *rules;
+    struct rules_file file;
+    struct rules *rules; /* those of the start; lent to the reload while it runs */
+    struct file_watch watch;
     struct apply *apply;
+    struct repeats *repeats;
     struct pipeline *pipeline;
     struct consumer *consumer;
+    struct reload *reload;
     char queue[sizeof QUEUE_PREFIX + CONFIG_INSTANCE_MAX];
     char connection_name[sizeof "quashd " + CONFIG_INSTANCE_MAX];
+    char reload_name[sizeof "quashd  rules" + CONFIG_INSTANCE_MAX];
 
     struct ev_loop *loop;
     ev_timer tick;
+    ev_timer repeat;
+    ev_async repeat_sooner;
     ev_timer limit;
     ev_signal terminate;
     ev_signal interrupt;
     ev_signal hangup;
     ev_async ended;
+    atomic_uint threads; /* that have not yet said their last word */
     bool stopping;
-    bool finished; /* the consumer's thread has said its last word */
 };
 
 /* ---- The main loop */
@@ -57,6 +70,50 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
     (void)events;
     struct worker *worker = watcher->data;
     apply_tick(worker->apply, consumer_connected(worker->consumer));
+    if (worker->stopping)
+        return;
+    switch (file_watch_look(&worker->watch)) {
+    case FILE_AS_KNOWN:
+        break;
+    case FILE_CHANGED:
+        reload_ask(worker->reload, "the file has changed");
+        break;
+    case FILE_GONE:
+        log_line(LOG_WARN, "the rules file is gone; the rules stay in force", "file", worker->file.path, NULL);
+        break;
+    }
+}
+
+static void run_repeats(struct worker *worker)
+{
+    ev_timer_stop(worker->loop, &worker->repeat);
+    uint64_t wait_ms = repeats_run(worker->repeats, clock_monotonic_ms());
+    if (wait_ms == REPEATS_NONE)
+        return;
+    ev_now_update(worker->loop);
+    ev_timer_set(&worker->repeat, (double)wait_ms / 1000., 0.);
+    ev_timer_start(worker->loop, &worker->repeat);
+}
+
+static void on_repeat(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    run_repeats(watcher->data);
+}
+
+static void on_repeat_sooner(struct ev_loop *loop, ev_async *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    run_repeats(watcher->data);
+}
+
+/* On the consumer's thread. */
+static void repeat_sooner(void *context)
+{
+    struct worker *worker = context;
+    ev_async_send(worker->loop, &worker->repeat_sooner);
 }
 
 /* Without this libev aborts, with a core file and without a log line. */
@@ -74,6 +131,15 @@ static void on_limit(struct ev_loop *loop, ev_timer *watcher, int events)
     ev_break(loop, EVBREAK_ALL);
 }
 
+static void stop(struct worker *worker)
+{
+    worker->stopping = true;
+    consumer_stop(worker->consumer);
+    if (worker->reload != NULL)
+        reload_stop(worker->reload);
+    ev_timer_start(worker->loop, &worker->limit);
+}
+
 static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 {
     (void)events;
@@ -82,35 +148,39 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
         ev_break(loop, EVBREAK_ALL); /* asked twice: somebody is in a hurry */
         return;
     }
-    worker->stopping = true;
     log_line(LOG_INFO, "stopping", "signal", watcher->signum == SIGINT ? "SIGINT" : "SIGTERM", NULL);
-    consumer_stop(worker->consumer);
-    ev_timer_start(loop, &worker->limit);
+    stop(worker);
 }
 
-/* A terminal that is closed must not end the worker, and who expects a reload is told that there was none. */
+/* The file is read whether it seems to have changed or not: perhaps an exchange that its rules need is there now. */
 static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 {
     (void)loop;
-    (void)watcher;
     (void)events;
-    log_line(LOG_WARN,
-             "SIGHUP changes nothing: rules and configuration are read at the start; restart quashd for new ones",
-             NULL);
+    struct worker *worker = watcher->data;
+    if (worker->stopping)
+        return;
+    file_watch_know(&worker->watch);
+    reload_ask(worker->reload, "SIGHUP");
+}
+
+static bool all_ended(struct worker *worker)
+{
+    return atomic_load_explicit(&worker->threads, memory_order_relaxed) == 0;
 }
 
 static void on_ended(struct ev_loop *loop, ev_async *watcher, int events)
 {
     (void)events;
-    struct worker *worker = watcher->data;
-    worker->finished = true;
-    ev_break(loop, EVBREAK_ALL);
+    if (all_ended(watcher->data))
+        ev_break(loop, EVBREAK_ALL);
 }
 
-/* On the consumer's thread. */
-static void consumer_ended(void *context)
+/* On a thread that ends. Relaxed: joining it is what orders the rest. */
+static void thread_ended(void *context)
 {
     struct worker *worker = context;
+    atomic_fetch_sub_explicit(&worker->threads, 1, memory_order_relaxed);
     ev_async_send(worker->loop, &worker->ended);
 }
 
@@ -122,20 +192,25 @@ static void init_loop(struct worker *worker)
     ev_signal_init(&worker->interrupt, on_signal, SIGINT);
     ev_signal_init(&worker->hangup, on_hangup, SIGHUP);
     ev_async_init(&worker->ended, on_ended);
+    ev_timer_init(&worker->repeat, on_repeat, 0., 0.);
+    ev_async_init(&worker->repeat_sooner, on_repeat_sooner);
+    worker->repeat.data = worker;
+    worker->repeat_sooner.data = worker;
     worker->tick.data = worker;
     worker->limit.data = worker;
     worker->terminate.data = worker;
     worker->interrupt.data = worker;
+    worker->hangup.data = worker;
     worker->ended.data = worker;
     ev_timer_start(worker->loop, &worker->tick);
     ev_signal_start(worker->loop, &worker->terminate);
     ev_signal_start(worker->loop, &worker->interrupt);
     ev_signal_start(worker->loop, &worker->hangup);
     ev_async_start(worker->loop, &worker->ended);
+    ev_async_start(worker->loop, &worker->repeat_sooner);
 }
 
-/* Runs until a signal asks to end. Returns whether the consumer has ended as well. */
-static bool run(struct worker *worker)
+static bool start_consumer(struct worker *worker)
 {
     const struct consumer_options options = {
         .urls = worker->config.amqp_url,
@@ -143,11 +218,13 @@ static bool run(struct worker *worker)
         .queue = worker->queue,
         .connection_name = worker->connection_name,
         .version = QUASH_PROGRAM_VERSION,
+        .dead_letter_exchange = worker->config.dead_letter_exchange,
+        .instance = worker->config.instance,
         .queue_expires_ms = worker->config.queue_expires_ms,
         .prefetch = worker->config.prefetch,
         .bindings = rules_bindings(worker->rules),
         .binding_count = rules_binding_count(worker->rules),
-        .ended = consumer_ended,
+        .ended = thread_ended,
         .ended_context = worker,
     };
     const struct consumer_handler handler = {
@@ -158,60 +235,108 @@ static bool run(struct worker *worker)
         .consuming = pipeline_consuming,
         .describe = pipeline_describe,
     };
-    init_loop(worker);
     worker->consumer = consumer_start(&options, &handler);
-    if (worker->consumer == NULL) {
-        log_line(LOG_ERROR,
-                 "cannot start the consumer's thread: out of memory, file descriptors or threads (ulimit -n, -u)",
-                 NULL);
+    return worker->consumer != NULL;
+}
+
+static bool start_reload(struct worker *worker)
+{
+    const struct reload_options options = {
+        .file = worker->file,
+        .urls = worker->config.amqp_url,
+        .queue = worker->queue,
+        .connection_name = worker->reload_name,
+        .version = QUASH_PROGRAM_VERSION,
+        .ended = thread_ended,
+        .ended_context = worker,
+    };
+    worker->reload = reload_start(&options, worker->rules, worker->pipeline, worker->consumer);
+    return worker->reload != NULL;
+}
+
+/* Runs until a signal asks to end. False if it could not start. */
+static bool run(struct worker *worker)
+{
+    static const char failure[] = "cannot start a thread: out of memory, file descriptors or threads (ulimit -n, -u)";
+    init_loop(worker);
+    if (!start_consumer(worker)) {
+        log_line(LOG_ERROR, failure, NULL);
         return false;
     }
+    atomic_fetch_add_explicit(&worker->threads, 1, memory_order_relaxed);
+    bool started = start_reload(worker);
+    if (started) {
+        atomic_fetch_add_explicit(&worker->threads, 1, memory_order_relaxed);
+    } else {
+        log_line(LOG_ERROR, failure, NULL);
+        stop(worker);
+    }
     ev_run(worker->loop, 0);
-    return worker->finished;
+    return started;
 }
 
 static void log_summary(const struct worker *worker)
 {
     const struct pipeline_counts counts = pipeline_counts(worker->pipeline);
-    char number[8][LOG_NUMBER_SIZE];
+    const struct dead_letters_counts letters = consumer_dead_letters(worker->consumer);
+    const struct repeats_counts repeats = repeats_counts(worker->repeats);
+    struct reload_counts reloads = {0};
+    if (worker->reload != NULL)
+        reloads = reload_counts(worker->reload);
+    char number[14][LOG_NUMBER_SIZE];
+    if (repeats.pending > 0)
+        log_line(LOG_WARN, "groups were still to be cancelled again; the next start will cancel everything instead",
+                 "pending", log_number(number[0], repeats.pending), NULL);
     log_line(LOG_INFO, "stopped", "events", log_number(number[0], counts.events), "groups",
              log_number(number[1], counts.groups), "batches", log_number(number[2], counts.batches), "ignored",
              log_number(number[3], counts.ignored), "malformed", log_number(number[4], counts.malformed), "widened",
              log_number(number[5], counts.widened), "flushes", log_number(number[6], counts.flushes), "connections",
-             log_number(number[7], consumer_connections(worker->consumer)), NULL);
+             log_number(number[7], consumer_connections(worker->consumer)), "reloads",
+             log_number(number[8], reloads.done), "reloads_refused", log_number(number[9], reloads.refused),
+             "dead_lettered", log_number(number[10], letters.published), "dead_letters_waiting",
+             log_number(number[11], letters.waiting), "repeated", log_number(number[12], repeats.done),
+             "repeats_pending", log_number(number[13], repeats.pending), NULL);
+}
+
+static void log_start(const struct worker *worker, bool fresh)
+{
+    char count[LOG_NUMBER_SIZE], hash[17];
+    snprintf(hash, sizeof hash, "%016" PRIx64, rules_hash(worker->rules));
+    log_line(LOG_INFO, "quashd starts", "version", QUASH_PROGRAM_VERSION, "instance", worker->config.instance, "table",
+             worker->config.table_path, "table_is", fresh ? "new" : "taken over", "rules",
+             log_number(count, rules_count(worker->rules)), "rules_hash", hash, NULL);
 }
 
 /* ---- Before it */
 
-/* NULL after explaining on standard error what is wrong. */
-static struct rules *load_rules(const struct config *config)
+static int out_of_memory(void)
 {
-    struct problems *problems = calloc(1, sizeof *problems);
-    if (problems == NULL) {
-        fputs("quashd: out of memory\n", stderr);
-        return NULL;
-    }
-    struct rules *rules = rules_load(config->rules_path, config->exchange, problems);
-    if (rules == NULL)
-        problems_print(problems, config->rules_path, stderr);
-    free(problems);
-    return rules;
+    fputs("quashd: out of memory\n", stderr);
+    return EXIT_UNREACHABLE;
 }
 
-/* Every binding needs an exchange. */
-static bool check_bindings(const struct rules *rules, const char *path)
+/* Loads the rules; explains on standard error what is wrong, and what hardly meant. */
+static int load_rules(struct worker *worker)
 {
-    const struct binding *bindings = rules_bindings(rules);
-    for (size_t i = 0; i < rules_binding_count(rules); i++) {
-        if (bindings[i].exchange != NULL)
-            continue;
-        fprintf(stderr,
-                "quashd: %s: a rule for routing key \"%s\" does not say where it listens: add \"exchange\" to its "
-                "\"when\", or give --exchange for all rules that name none\n",
-                path, bindings[i].routing_key);
-        return false;
-    }
-    return true;
+    const struct config *config = &worker->config;
+    worker->file = (struct rules_file){.path = config->rules_path,
+                                       .default_exchange = config->exchange,
+                                       .dead_letter_exchange = config->dead_letter_exchange};
+    /* Before it is read: a change after that is news. */
+    file_watch_init(&worker->watch, config->rules_path);
+    struct problems *problems = calloc(2, sizeof *problems);
+    if (problems == NULL)
+        return out_of_memory();
+    struct problems *warnings = &problems[1];
+    worker->rules = served_rules_load(&worker->file, problems, warnings);
+    if (worker->rules == NULL)
+        problems_print(problems, config->rules_path, stderr);
+    else if (config->check)
+        problems_print_warnings(warnings, config->rules_path, stderr);
+    else
+        served_rules_log_warnings(&worker->file, warnings);
+    free(problems);
+    return worker->rules != NULL ? EXIT_DONE : EXIT_BAD_INPUT;
 }
 
 static int table_failed(quash_status status, const quash_error *error)
@@ -220,12 +345,6 @@ static int table_failed(quash_status status, const quash_error *error)
     if (status == QUASH_UNSAFE) /* the message speaks to programs that read tables, too */
         fputs("quashd takes over no table of somebody else's: start it as that user, or remove the file.\n", stderr);
     return (int)exit_code_of_table(status);
-}
-
-static int out_of_memory(void)
-{
-    fputs("quashd: out of memory\n", stderr);
-    return EXIT_UNREACHABLE;
 }
 
 static int serve(struct worker *worker)
@@ -244,10 +363,16 @@ static int serve(struct worker *worker)
     if (worker->apply == NULL)
         return out_of_memory();
     int code = EXIT_UNREACHABLE;
-    worker->pipeline = pipeline_new(worker->rules, worker->apply);
-    if (worker->pipeline == NULL) {
+    worker->repeats = repeats_new(worker->apply, repeat_sooner, worker);
+    if (worker->repeats == NULL) {
         code = out_of_memory();
         goto free_apply;
+    }
+    worker->pipeline =
+        pipeline_new(worker->rules, worker->apply, worker->repeats, config->dead_letter_exchange != NULL);
+    if (worker->pipeline == NULL) {
+        code = out_of_memory();
+        goto free_repeats;
     }
     ev_set_syserr_cb(on_loop_failure);
     worker->loop = ev_default_loop(0);
@@ -257,27 +382,29 @@ static int serve(struct worker *worker)
     }
     snprintf(worker->queue, sizeof worker->queue, QUEUE_PREFIX "%s", config->instance);
     snprintf(worker->connection_name, sizeof worker->connection_name, "quashd %s", config->instance);
-    char count[LOG_NUMBER_SIZE];
-    log_line(LOG_INFO, "quashd starts", "version", QUASH_PROGRAM_VERSION, "instance", config->instance, "table",
-             config->table_path, "table_is", fresh ? "new" : "taken over", "rules",
-             log_number(count, rules_count(worker->rules)), NULL);
+    snprintf(worker->reload_name, sizeof worker->reload_name, "quashd %s rules", config->instance);
+    log_start(worker, fresh);
 
-    bool finished = run(worker);
+    if (run(worker))
+        code = EXIT_DONE;
     if (worker->consumer != NULL) {
         log_summary(worker);
-        if (!finished) {
+        if (!all_ended(worker)) {
             log_line(LOG_WARN,
                      "the broker does not answer; ending without it. What was not acknowledged will come again", NULL);
             apply_tick(worker->apply, false);
-            /* The consumer's thread still uses everything, so nothing is freed. */
-            _exit(EXIT_DONE);
+            /* A thread still uses everything, so nothing is freed. */
+            _exit(code);
         }
-        code = EXIT_DONE;
     }
+    if (worker->reload != NULL)
+        worker->rules = reload_join(worker->reload); /* before the consumer, which it speaks to, is freed */
     consumer_join(worker->consumer);
     ev_loop_destroy(worker->loop);
 free_pipeline:
     pipeline_free(worker->pipeline);
+free_repeats:
+    repeats_free(worker->repeats);
 free_apply:
     apply_free(worker->apply);
     return code;
@@ -304,12 +431,10 @@ int main(int argc, char **argv)
     /* A reader of the log that goes away must not take the worker with it. */
     signal(SIGPIPE, SIG_IGN);
     log_set_level(worker.config.log_level);
-    worker.rules = load_rules(&worker.config);
-    if (worker.rules == NULL || !check_bindings(worker.rules, worker.config.rules_path))
-        code = EXIT_BAD_INPUT;
-    else if (worker.config.check)
+    code = load_rules(&worker);
+    if (worker.rules != NULL && worker.config.check)
         puts("configuration ok");
-    else
+    else if (worker.rules != NULL)
         code = serve(&worker);
     rules_free(worker.rules);
 free_config:

@@ -175,6 +175,13 @@ class Broker:
         rows = self.ctl("list_queues", "--vhost", vhost, "--no-table-headers", "name", "messages").splitlines()
         return {name: int(messages) for name, messages in (row.split("\t") for row in rows if "\t" in row)}
 
+    def bindings(self, queue, vhost="/"):
+        """The queue's bindings: a set of (exchange, routing key), without the one that every queue has."""
+        rows = self.ctl("list_bindings", "--vhost", vhost, "--no-table-headers", "source_name", "destination_name",
+                        "routing_key").splitlines()
+        return {(source, key) for source, name, key in (row.split("\t") for row in rows if row.count("\t") == 2)
+                if name == queue and source != ""}
+
     def declare_exchange(self, name, kind="topic", vhost="/"):
         """A durable exchange; needs no AMQP client."""
         self.ctl("eval", f'rabbit_exchange:declare(rabbit_misc:r(<<"{vhost}">>, exchange, <<"{name}">>), {kind}, '

@@ -91,6 +91,7 @@ class Worker:
         self.url = url
         self.instance = instance
         self.flags = list(flags)
+        self.environment = {}  # beside this process's
         self.directory = tempfile.TemporaryDirectory(prefix="quash-worker-")
         self.table = Table(os.path.join(self.directory.name, "table"))
         self.rules_path = os.path.join(self.directory.name, "rules.json")
@@ -117,13 +118,25 @@ class Worker:
         with open(self.rules_path, "w", encoding="utf-8") as file:
             json.dump(rules, file, indent=indent)
 
+    def replace_rules(self, rules):
+        """As an editor or a deployment does it: the new file is renamed over the old one."""
+        beside = self.rules_path + ".new"
+        with open(beside, "w", encoding="utf-8") as file:
+            json.dump(rules, file)
+        os.replace(beside, self.rules_path)
+
+    def hang_up(self):
+        """Asks it to read its rules again."""
+        self.process.send_signal(signal.SIGHUP)
+
     def start(self, wait=True):
         """Starts it; waits until it consumes, unless told not to. Its log begins anew."""
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [QUASHD, "--amqp-url", self.url, "--rules", self.rules_path, "--table", self.table.path,
                  "--instance", self.instance, *self.flags],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent,
+                env=os.environ | self.environment)
         if wait:
             self.await_log("consuming events", CONNECT_SECONDS_MAX)
         return self

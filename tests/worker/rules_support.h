@@ -36,7 +36,7 @@ static inline void assert_problem(const char *pointer, const char *part)
 static inline struct rules *must_parse(const char *text)
 {
     test_problems.count = 0;
-    struct rules *rules = rules_parse(text, strlen(text), NULL, &test_problems);
+    struct rules *rules = rules_parse(text, strlen(text), NULL, &test_problems, NULL);
     if (rules == NULL)
         problems_print(&test_problems, "rules", stderr);
     assert_non_null(rules);
@@ -46,7 +46,7 @@ static inline struct rules *must_parse(const char *text)
 static inline void must_refuse(const char *text)
 {
     test_problems.count = 0;
-    assert_null(rules_parse(text, strlen(text), NULL, &test_problems));
+    assert_null(rules_parse(text, strlen(text), NULL, &test_problems, NULL));
     assert_true(test_problems.count > 0);
 }
 

@@ -177,17 +177,17 @@ class TableStat(CommandLine):
         self.quash("cancel", "--table", table, "a", "b", "a")
         self.assertEqual(self.stat(table), {
             "path": table, "format": 1, "incarnation": f"{INCARNATION:016x}", "same_boot": True, "retired": False,
-            "worker": None, "sequence": 3, "changes": 3, "bytes": 4096 + 32 * 64, "buckets": 32, "slots": 32 * 7,
-            "slots_used": 2, "buckets_overflowed": 0, "watermark_age_ms": None, "ping_interval_ms": 0})
+            "worker": None, "rules_hash": None, "sequence": 3, "changes": 3, "bytes": 4096 + 32 * 64, "buckets": 32,
+            "slots": 32 * 7, "slots_used": 2, "buckets_overflowed": 0, "watermark_age_ms": None, "ping_interval_ms": 0})
 
     def test_text_says_the_same_to_people(self):
         table = self.table(buckets=32)
         self.quash("cancel", "--table", table, "a")
         out = self.quash("table", "stat", table)
         for line in (f"path         {table}", "format       1", "incarnation  9f3c77aa12345678", "state        in use",
-                     "worker       none has served this table yet", "sequence     1", "changes      1",
-                     "size         6144 bytes, 32 buckets", "slots used   1 of 224", "overflowed   0 of 32 buckets",
-                     "watermark    none"):
+                     "worker       none has served this table yet", "rules        not noted", "sequence     1",
+                     "changes      1", "size         6144 bytes, 32 buckets", "slots used   1 of 224",
+                     "overflowed   0 of 32 buckets", "watermark    none"):
             self.assertIn(line + "\n", out)
 
     def test_overflow_is_counted(self):
@@ -473,6 +473,29 @@ class Emit(CommandLine):
         self.quash("emit", "--amqp-url", "", "--exchange", "shop", "{}", code=USAGE, said="amqp://")
         self.quash("emit", "--exchagne", "shop", "{}", code=USAGE, said="did you mean --exchange?")
 
+    def test_headers_and_properties_are_checked_before_the_broker_is_asked(self):
+        for flag, value, said in (
+                ("--header", "x-tenant", '--header "x-tenant" is not NAME=VALUE'),
+                ("--header", "=42", '--header "=42" is not NAME=VALUE'),
+                ("--header", b"x=\xff", "is not UTF-8"),
+                ("--header", "n" * 256 + "=1", "the name has 256 bytes; AMQP allows at most 255"),
+                ("--property", "type", '--property "type" is not NAME=VALUE'),
+                ("--property", "typ=order", 'there is no property "typ"; did you mean "type"?'),
+                ("--property", "x-tenant=1", 'there is no property "x-tenant"; if a header is meant, use --header'),
+                ("--property", "n" * 300 + "=1", "there is no property"),
+                ("--property", "priority=high", 'found the string "high"; expected an integer from 0 to 255'),
+                ("--property", "priority=256", "found the number 256; expected an integer from 0 to 255"),
+                ("--property", "priority=-1", "found the number -1; expected an integer from 0 to 255"),
+                ("--property", "priority=", 'found the string ""'),
+                ("--property", "delivery_mode=0", "expected an integer from 1 to 2"),
+                ("--property", "timestamp=9223372036854775808", "expected an integer from 0 to 9223372036854775807"),
+                ("--property", "type=" + "t" * 256, "has 256 bytes; AMQP allows at most 255")):
+            with self.subTest(value):
+                self.quash("emit", "--exchange", "shop", flag, value, "{}", code=USAGE, said=said)
+        for flag, name in (("--header", "x-tenant"), ("--property", "type")):
+            self.quash("emit", "--exchange", "shop", flag, f"{name}=1", flag, f"{name}=2", "{}", code=USAGE,
+                       said=f'{flag} "{name}" is given twice')
+
 
 class Quashd(CommandLine):
     QUASHD = BUILD / "bin" / "quashd"
@@ -543,6 +566,13 @@ class Quashd(CommandLine):
         self.quashd("--check", code=USAGE, said="no rules")
         self.quashd("--rules", self.rules(), "--config", self.path("absent.json"), "--check", code=BAD_INPUT,
                     said="absent.json: cannot be opened")
+
+    def test_check_tells_what_is_hardly_meant_as_a_warning(self):
+        rules = self.rules('{"version": 1, "rules": [{"name": "a", "cancel": ["catalog"]}]}')
+        done = subprocess.run([self.QUASHD, "--rules", rules, "--exchange", "domain", "--check"], timeout=60,
+                              capture_output=True, env=clean_environment(), check=False)
+        self.assertEqual((done.returncode, done.stdout), (DONE, b"configuration ok\n"))
+        self.assertIn(b"rules.json:1:26: warning: at /rules/0: the rule has no condition", done.stderr)
 
     def test_what_is_no_table_is_refused_and_left_alone(self):
         rules = self.rules()

@@ -69,10 +69,19 @@ static void write_file(const char *text)
 static int set_up(void **state)
 {
     (void)state;
-    static const char *const variables[] = {"QUASH_AMQP_URL",   "QUASH_EXCHANGE", "QUASH_RULES",
-                                            "QUASH_TABLE",      "QUASH_INSTANCE", "QUASH_TABLE_BUCKETS",
-                                            "QUASH_TABLE_MODE", "QUASH_PREFETCH", "QUASH_QUEUE_EXPIRES_MS",
-                                            "QUASH_LOG_LEVEL",  "QUASH_CONFIG",   "QUASH_PREFECTH"};
+    static const char *const variables[] = {"QUASH_AMQP_URL",
+                                            "QUASH_EXCHANGE",
+                                            "QUASH_RULES",
+                                            "QUASH_TABLE",
+                                            "QUASH_INSTANCE",
+                                            "QUASH_TABLE_BUCKETS",
+                                            "QUASH_TABLE_MODE",
+                                            "QUASH_PREFETCH",
+                                            "QUASH_QUEUE_EXPIRES_MS",
+                                            "QUASH_LOG_LEVEL",
+                                            "QUASH_DEAD_LETTER_EXCHANGE",
+                                            "QUASH_CONFIG",
+                                            "QUASH_PREFECTH"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
         unsetenv(variables[i]);
     snprintf(file_path, sizeof file_path, "/tmp/quash-config-XXXXXX");
@@ -98,6 +107,7 @@ static void defaults_are_the_documented_ones(void **state)
     assert_int_equal(config->amqp_url_count, 1);
     assert_string_equal(config->amqp_url[0], "amqp://guest:guest@127.0.0.1:5672/");
     assert_null(config->exchange);
+    assert_null(config->dead_letter_exchange);
     assert_string_equal(config->rules_path, "r.json");
     assert_string_equal(config->table_path, "/dev/shm/quash/web-1");
     assert_string_equal(config->instance, "web-1");
@@ -116,13 +126,14 @@ static void every_flag_is_heard(void **state)
 {
     (void)state;
     struct reading reading;
-    READ(&reading, "--amqp-url=amqp://a", "--exchange=events", "--rules=r", "--table=t", "--instance=i",
-         "--table-buckets=2", "--table-mode=0640", "--prefetch=7", "--queue-expires-ms=60000", "--log-level=debug",
-         "--check");
+    READ(&reading, "--amqp-url=amqp://a", "--exchange=events", "--dead-letter-exchange=dead", "--rules=r", "--table=t",
+         "--instance=i", "--table-buckets=2", "--table-mode=0640", "--prefetch=7", "--queue-expires-ms=60000",
+         "--log-level=debug", "--check");
     assert_int_equal(reading.outcome, CONFIG_RUN);
     const struct config *config = &reading.config;
     assert_string_equal(config->amqp_url[0], "amqp://a");
     assert_string_equal(config->exchange, "events");
+    assert_string_equal(config->dead_letter_exchange, "dead");
     assert_string_equal(config->rules_path, "r");
     assert_string_equal(config->table_path, "t");
     assert_string_equal(config->instance, "i");
@@ -142,6 +153,7 @@ static const struct {
 } rivals[] = {
     {SETTING_AMQP_URL, "amqp://flag", "amqp://variable", "\"amqp://file\""},
     {SETTING_EXCHANGE, "flag", "variable", "\"file\""},
+    {SETTING_DEAD_LETTER_EXCHANGE, "flag", "variable", "\"file\""},
     {SETTING_RULES, "/flag", "/variable", "\"/file\""},
     {SETTING_TABLE, "/flag", "/variable", "\"/file\""},
     {SETTING_INSTANCE, "flag", "variable", "\"file\""},
@@ -162,6 +174,8 @@ static const char *show(const struct config *config, enum setting setting, char 
         return config->amqp_url[0];
     case SETTING_EXCHANGE:
         return config->exchange;
+    case SETTING_DEAD_LETTER_EXCHANGE:
+        return config->dead_letter_exchange;
     case SETTING_RULES:
         return config->rules_path;
     case SETTING_TABLE:
@@ -395,6 +409,7 @@ static void mistakes_on_the_command_line_are_explained(void **state)
         {{"rules.json"}, "quashd: \"rules.json\" is not a flag, and quashd takes only flags"},
         {{"-r", "x"}, "quashd: unknown flag -r"},
         {{"--exchange="}, "quashd: --exchange: an empty name"},
+        {{"--dead-letter-exchange="}, "name the exchange that dead letters are to go to"},
         {{"--amqp-url=localhost"}, "quashd: --amqp-url: \"localhost\" cannot be used: "},
         {{"--instance=new\nline"}, "\"new\\u000aline\""},
     };

@@ -103,6 +103,7 @@ static void names_and_paths_end_at_their_limits(void **state)
     } limits[] = {
         {SETTING_INSTANCE, CONFIG_INSTANCE_MAX},
         {SETTING_EXCHANGE, SHORT_STRING_BYTES_MAX},
+        {SETTING_DEAD_LETTER_EXCHANGE, SHORT_STRING_BYTES_MAX},
         {SETTING_RULES, CONFIG_PATH_MAX},
         {SETTING_TABLE, CONFIG_PATH_MAX},
     };

@@ -1,6 +1,7 @@
 /*
  * test_delivery.c - frames become deliveries, whatever their pieces and sizes, and nothing else is let through.
  */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,12 +60,33 @@ static enum delivery_step feed_plain_deliver(uint64_t tag)
     return feed_deliver(tag, bytes_of("domain", 6), bytes_of("user.changed", 12));
 }
 
-static enum delivery_step feed_header(uint64_t body_size)
+/* `raw` in memory of its own, which is gone when this returns. */
+static enum delivery_step feed_raw_header(uint64_t body_size, amqp_bytes_t raw)
 {
     amqp_frame_t frame = {.frame_type = AMQP_FRAME_HEADER, .channel = BROKER_CHANNEL};
     frame.payload.properties.class_id = AMQP_BASIC_CLASS;
     frame.payload.properties.body_size = body_size;
-    return delivery_reader_feed(reader, &frame);
+    char *copy = malloc(raw.len + 1);
+    assert_non_null(copy);
+    memcpy(copy, raw.bytes, raw.len);
+    frame.payload.properties.raw = (amqp_bytes_t){.len = raw.len, .bytes = copy};
+    enum delivery_step step = delivery_reader_feed(reader, &frame);
+    memset(copy, 0xee, raw.len);
+    free(copy);
+    return step;
+}
+
+static enum delivery_step feed_header(uint64_t body_size)
+{
+    return feed_raw_header(body_size, bytes_of("\0\0", 2));
+}
+
+static enum delivery_step feed_properties(amqp_basic_properties_t *properties)
+{
+    static char raw[BROKER_FRAME_MAX];
+    int size = amqp_encode_properties(AMQP_BASIC_CLASS, properties, (amqp_bytes_t){.len = sizeof raw, .bytes = raw});
+    assert_true(size >= 2);
+    return feed_raw_header(0, bytes_of(raw, (size_t)size));
 }
 
 static enum delivery_step feed_body(const char *text, size_t length)
@@ -235,6 +257,123 @@ static void names_are_kept_up_to_their_limit_and_nul_bytes_noticed(void **state)
     assert_false(delivery->nul_in_names);
 }
 
+/* ---- Properties and headers */
+
+static void assert_bytes(amqp_bytes_t bytes, const char *text)
+{
+    assert_int_equal(bytes.len, strlen(text));
+    assert_memory_equal(bytes.bytes, text, strlen(text));
+}
+
+static void a_delivery_without_properties_has_empty_ones(void **state)
+{
+    (void)state;
+    feed_plain_deliver(1);
+    assert_int_equal(feed_header(0), DELIVERY_WHOLE);
+    assert_non_null(delivery_reader_get(reader)->properties);
+    assert_int_equal(delivery_reader_get(reader)->properties->_flags, 0);
+}
+
+static void every_property_and_header_outlives_its_frame(void **state)
+{
+    (void)state;
+    amqp_table_entry_t inner[] = {
+        {.key = bytes_of("queue", 5), .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bytes_of("orders", 6)}}};
+    amqp_field_value_t elements[] = {
+        {.kind = AMQP_FIELD_KIND_TABLE, .value.table = {.num_entries = 1, .entries = inner}},
+        {.kind = AMQP_FIELD_KIND_I64, .value.i64 = -7}};
+    amqp_table_entry_t headers[] = {
+        {.key = bytes_of("x-death", 7),
+         .value = {.kind = AMQP_FIELD_KIND_ARRAY, .value.array = {.num_entries = 2, .entries = elements}}},
+        {.key = bytes_of("", 0), .value = {.kind = AMQP_FIELD_KIND_VOID}},
+    };
+    amqp_basic_properties_t sent = {
+        ._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG |
+                  AMQP_BASIC_PRIORITY_FLAG | AMQP_BASIC_TIMESTAMP_FLAG | AMQP_BASIC_CLUSTER_ID_FLAG,
+        .content_type = bytes_of("application/json", 16),
+        .headers = {.num_entries = 2, .entries = headers},
+        .delivery_mode = 2,
+        .priority = 9,
+        .timestamp = UINT64_MAX,
+        .cluster_id = bytes_of("eu", 2),
+    };
+    feed_plain_deliver(1);
+    assert_int_equal(feed_properties(&sent), DELIVERY_WHOLE);
+    const amqp_basic_properties_t *kept = delivery_reader_get(reader)->properties;
+    assert_int_equal(kept->_flags, sent._flags);
+    assert_bytes(kept->content_type, "application/json");
+    assert_int_equal(kept->delivery_mode, 2);
+    assert_int_equal(kept->priority, 9);
+    assert_true(kept->timestamp == UINT64_MAX);
+    assert_bytes(kept->cluster_id, "eu");
+    assert_int_equal(kept->headers.num_entries, 2);
+    assert_bytes(kept->headers.entries[0].key, "x-death");
+    const amqp_array_t *array = &kept->headers.entries[0].value.value.array;
+    assert_int_equal(array->num_entries, 2);
+    assert_bytes(array->entries[0].value.table.entries[0].key, "queue");
+    assert_bytes(array->entries[0].value.table.entries[0].value.value.bytes, "orders");
+    assert_int_equal(array->entries[1].value.i64, -7);
+    assert_bytes(kept->headers.entries[1].key, "");
+}
+
+static void properties_last_until_the_body_is_whole_and_not_into_the_next_delivery(void **state)
+{
+    (void)state;
+    amqp_basic_properties_t sent = {._flags = AMQP_BASIC_TYPE_FLAG, .type = bytes_of("order.paid", 10)};
+    char raw[64];
+    int size = amqp_encode_properties(AMQP_BASIC_CLASS, &sent, (amqp_bytes_t){.len = sizeof raw, .bytes = raw});
+    feed_plain_deliver(1);
+    assert_int_equal(feed_raw_header(2, bytes_of(raw, (size_t)size)), DELIVERY_MORE);
+    feed_body("a", 1);
+    assert_int_equal(feed_body("b", 1), DELIVERY_WHOLE);
+    assert_bytes(delivery_reader_get(reader)->properties->type, "order.paid");
+
+    feed_plain_deliver(2);
+    assert_int_equal(delivery_reader_get(reader)->properties->_flags, 0);
+    assert_int_equal(feed_header(0), DELIVERY_WHOLE);
+    assert_int_equal(delivery_reader_get(reader)->properties->_flags, 0);
+}
+
+/* Bytes that malloc has given out; 0 under a sanitizer, which has its own. */
+static size_t bytes_in_use(void)
+{
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+static void a_frame_full_of_headers_is_kept_and_let_go(void **state)
+{
+    (void)state;
+    enum { COUNT = 13000 };
+    amqp_table_entry_t *headers = calloc(COUNT, sizeof *headers);
+    assert_non_null(headers);
+    for (int i = 0; i < COUNT; i++) {
+        headers[i].key = bytes_of("k", 1);
+        headers[i].value = (amqp_field_value_t){.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bytes_of("abc", 3)};
+    }
+    amqp_basic_properties_t sent = {._flags = AMQP_BASIC_HEADERS_FLAG,
+                                    .headers = {.num_entries = COUNT, .entries = headers}};
+    size_t before = 0;
+    for (uint64_t tag = 1; tag <= 20; tag++) {
+        feed_plain_deliver(tag);
+        assert_int_equal(feed_properties(&sent), DELIVERY_WHOLE);
+        assert_int_equal(delivery_reader_get(reader)->properties->headers.num_entries, COUNT);
+        assert_bytes(delivery_reader_get(reader)->properties->headers.entries[COUNT - 1].value.value.bytes, "abc");
+        feed_plain_deliver(tag);
+        assert_int_equal(feed_header(0), DELIVERY_WHOLE);
+        before = tag == 1 ? bytes_in_use() : before;
+    }
+    assert_true(bytes_in_use() < before + 65536);
+    free(headers);
+}
+
+static void properties_that_cannot_be_read_break_the_connection(void **state)
+{
+    (void)state;
+    feed_plain_deliver(1);
+    assert_int_equal(feed_raw_header(0, bytes_of("\x80\x00\x09short", 8)), DELIVERY_BROKEN);
+}
+
 int main(void)
 {
 #define CLAIM(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -250,6 +389,11 @@ int main(void)
         CLAIM(other_methods_between_deliveries_are_the_callers),
         CLAIM(a_reset_forgets_a_half_read_delivery),
         CLAIM(names_are_kept_up_to_their_limit_and_nul_bytes_noticed),
+        CLAIM(a_delivery_without_properties_has_empty_ones),
+        CLAIM(every_property_and_header_outlives_its_frame),
+        CLAIM(properties_last_until_the_body_is_whole_and_not_into_the_next_delivery),
+        CLAIM(a_frame_full_of_headers_is_kept_and_let_go),
+        CLAIM(properties_that_cannot_be_read_break_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

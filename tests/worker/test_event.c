@@ -84,17 +84,9 @@ static void what_is_wrong_is_told_without_quoting_the_body(void **state)
 {
     (void)state;
     static const char *const bodies[] = {
-        "{\"password\": secret}",
-        "{\"secret\": }",
-        "[\"secret\" 1]",
-        "{\"secret\": 1, \"secret\": 2}",
-        "{\"a\": 99999999999999999999}",
-        "\"\\usecret\"",
-        "secret",
-        "[\"secret\xff\"]",
-        "[\"secret\\q\"]",
-        "[\"secret\n\"]",
-        "[1] secret",
+        "{\"password\": secret}", "{\"secret\": }", "[\"secret\" 1]", "{\"secret\": 1, \"secret\": 2}",
+        "{\"a\": 1e99999}",       "\"\\usecret\"",  "secret",         "[\"secret\xff\"]",
+        "[\"secret\\q\"]",        "[\"secret\n\"]", "[1] secret",
     };
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         assert_unreadable(bodies[i], "line ");
@@ -104,15 +96,191 @@ static void what_is_wrong_is_told_without_quoting_the_body(void **state)
     }
 }
 
-static void numbers_past_64_bits_are_told(void **state)
+/* Compares with what the event's body should read as. */
+static void assert_reads(const char *body, const char *wanted)
+{
+    struct event event = make_event("", "", body);
+    const char *problem = NULL;
+    const json_t *json = event_json(&event, &problem);
+    if (json == NULL)
+        fail_msg("%s: %s", body, problem);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+    assert_non_null(text);
+    assert_string_equal(text, wanted);
+    free(text);
+    event_fini(&event);
+}
+
+static void integers_keep_their_digits_up_to_64_bits_and_are_strings_of_them_beyond(void **state)
 {
     (void)state;
-    assert_true(text_readable("[9223372036854775807, -9223372036854775808]"));
-    assert_unreadable("{\"id\": 9223372036854775808}", "too large for 64 bits");
-    assert_unreadable("{\"id\": -9223372036854775809}", "too large for 64 bits");
-    assert_unreadable("{\"id\": 18446744073709551615}", "too large for 64 bits");
+    assert_reads("[9223372036854775806,9223372036854775807,9223372036854775808]",
+                 "[9223372036854775806,9223372036854775807,\"9223372036854775808\"]");
+    assert_reads("[-9223372036854775807,-9223372036854775808,-9223372036854775809]",
+                 "[-9223372036854775807,-9223372036854775808,\"-9223372036854775809\"]");
+    assert_reads("18446744073709551616", "\"18446744073709551616\"");
+    assert_reads("[1000000000000000000,10000000000000000000]", "[1000000000000000000,\"10000000000000000000\"]");
+    assert_reads("{\"id\" :\n99999999999999999999\t,\"n\":{\"id\":-99999999999999999999}}",
+                 "{\"id\":\"99999999999999999999\",\"n\":{\"id\":\"-99999999999999999999\"}}");
+    /* No other integer of the body is touched, and neither is what looks like one in a string. */
+    assert_reads("[99999999999999999999,-0,0,17,\"99999999999999999999\",\"\\\"99999999999999999999\",\"\\\\\"]",
+                 "[\"99999999999999999999\",0,0,17,\"99999999999999999999\",\"\\\"99999999999999999999\",\"\\\\\"]");
+    assert_reads("[99999999999999999999,99999999999999999999e1,99999999999999999999E-1,1e0,99999999999999999999.0]",
+                 "[\"99999999999999999999\",1e21,1e19,1.0,1e20]");
+    assert_reads("[99999999999999999999,1.25,true,null,1e2]", "[\"99999999999999999999\",1.25,true,null,100.0]");
+}
+
+static void an_integer_may_be_as_long_as_the_body(void **state)
+{
+    (void)state;
+    char *body = malloc(EVENT_BODY_BYTES_MAX + 1);
+    assert_non_null(body);
+    memset(body, '7', EVENT_BODY_BYTES_MAX);
+    body[EVENT_BODY_BYTES_MAX] = '\0';
+    struct event event = make_event("", "", body);
+    assert_int_equal(json_string_length(event_json(&event, NULL)), EVENT_BODY_BYTES_MAX);
+    event_fini(&event);
+    free(body);
+}
+
+static void a_body_may_be_full_of_the_shortest_integers_that_are_too_long(void **state)
+{
+    (void)state;
+    static const char piece[] = "9999999999999999999,";
+    size_t count = EVENT_BODY_BYTES_MAX / (sizeof piece - 1);
+    size_t size = count * (sizeof piece - 1) + 1;
+    char *body = malloc(size); /* exactly, so that the sanitizer sees a step too far */
+    assert_non_null(body);
+    body[0] = '[';
+    for (size_t i = 0; i < count; i++)
+        memcpy(body + 1 + i * (sizeof piece - 1), piece, sizeof piece - 1);
+    body[size - 1] = ']';
+    struct event event = {.exchange = "", .routing_key = "", .body = body, .body_size = size, .body_sent = size};
+    const json_t *list = event_json(&event, NULL);
+    assert_int_equal(json_array_size(list), count);
+    assert_string_equal(json_string_value(json_array_get(list, count - 1)), "9999999999999999999");
+    event_fini(&event);
+    free(body);
+}
+
+static void reals_that_no_double_holds_are_told(void **state)
+{
+    (void)state;
     assert_unreadable("{\"id\": 1e999}", "too large for 64 bits");
     assert_non_null(strstr(problem_text, "line 1"));
+    assert_unreadable("[99999999999999999999, 1e999]", "too large for 64 bits");
+    assert_unreadable("[-1e999]", "too large for 64 bits");
+}
+
+static void what_is_no_json_does_not_become_any_by_its_wide_integers(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{99999999999999999999: 1}",
+        "{\"a\": 1, 99999999999999999999\n : 2}",
+        "[099999999999999999999]",
+        "[-099999999999999999999]",
+        "[+99999999999999999999]",
+        "[.99999999999999999999]",
+        "[99999999999999999999.]",
+        "[99999999999999999999e]",
+        "[99999999999999999999-]",
+        "[--99999999999999999999]",
+        "[99999999999999999999 99999999999999999999]",
+        "[99999999999999999999true]",
+        "[x99999999999999999999]",
+        "[99999999999999999999\"a\"]",
+        "[\"a\"99999999999999999999]",
+        "[99999999999999999999",
+        "[99999999999999999999, \"",
+        "[99999999999999999999, \"\\",
+        "{\"a\": 99999999999999999999, \"a\": 1}",
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        char behind[128];
+        assert_unreadable(bodies[i], "the body cannot be read at line ");
+        snprintf(behind, sizeof behind, "[99999999999999999999, %s]", bodies[i]);
+        assert_unreadable(behind, "the body cannot be read at line ");
+    }
+}
+
+static void what_is_wrong_behind_a_wide_integer_is_told_where_it_stands(void **state)
+{
+    (void)state;
+    assert_unreadable("[1, 17, x]", "at line 1, column 9:");
+    assert_unreadable("[99999999999999999999, 17, x]", "at line 1, column 28:");
+    assert_unreadable("[99999999999999999999,\n -99999999999999999999, 99999999999999999999, x]",
+                      "at line 2, column 47:");
+    assert_unreadable("[\"\xc3\xa9\xc3\xa9\", 99999999999999999999, x]", "at line 1, column 30:");
+    /* One that is the last of its kind still has its own place. */
+    assert_unreadable("[99999999999999999999, 1e999]", "at line 1, column 28:");
+}
+
+/* ---- Headers and properties */
+
+static int decodings;
+
+static bool decode_two(const void *source, json_t **headers, json_t **properties, char problem[EVENT_PROBLEM_SIZE])
+{
+    decodings++;
+    if (source == NULL) {
+        snprintf(problem, EVENT_PROBLEM_SIZE, "nothing to decode");
+        return false;
+    }
+    *headers = json_pack("{s:s}", "name", source);
+    *properties = json_pack("{s:i}", "priority", 3);
+    return true;
+}
+
+static void headers_and_properties_are_decoded_once_and_only_when_asked_for(void **state)
+{
+    (void)state;
+    struct event event = make_event("", "", "{}");
+    event.decode = decode_two;
+    event.decode_from = "tenant";
+    decodings = 0;
+    assert_non_null(event_json(&event, NULL));
+    assert_int_equal(decodings, 0);
+    const json_t *headers = event_headers(&event, NULL);
+    assert_string_equal(json_string_value(json_object_get(headers, "name")), "tenant");
+    assert_int_equal(json_integer_value(json_object_get(event_properties(&event, NULL), "priority")), 3);
+    assert_ptr_equal(event_headers(&event, NULL), headers);
+    assert_int_equal(decodings, 1);
+    event_fini(&event);
+}
+
+static void headers_that_cannot_be_decoded_are_told_each_time(void **state)
+{
+    (void)state;
+    struct event event = make_event("", "", "{}");
+    event.decode = decode_two;
+    decodings = 0;
+    for (int i = 0; i < 2; i++) {
+        const char *problem = NULL;
+        assert_null(event_headers(&event, &problem));
+        assert_string_equal(problem, "nothing to decode");
+        problem = NULL;
+        assert_null(event_properties(&event, &problem));
+        assert_string_equal(problem, "nothing to decode");
+        assert_null(event_properties(&event, NULL));
+    }
+    assert_int_equal(decodings, 1);
+    assert_non_null(event_json(&event, NULL));
+    event_fini(&event);
+}
+
+static void an_event_without_headers_has_empty_ones(void **state)
+{
+    (void)state;
+    struct event event = make_event("", "", "{}");
+    const char *problem = NULL;
+    assert_true(json_is_object(event_headers(&event, &problem)));
+    assert_true(json_is_object(event_properties(&event, &problem)));
+    assert_int_equal(json_object_size(event_headers(&event, NULL)) + json_object_size(event_properties(&event, NULL)),
+                     0);
+    assert_null(problem);
+    event_fini(&event);
+    event_fini(&event);
 }
 
 static void a_nul_may_stand_in_a_string_but_nowhere_else(void **state)
@@ -181,7 +349,15 @@ int main(void)
         cmocka_unit_test(a_byte_order_mark_is_told),
         cmocka_unit_test(invalid_utf8_is_told_and_not_echoed),
         cmocka_unit_test(what_is_wrong_is_told_without_quoting_the_body),
-        cmocka_unit_test(numbers_past_64_bits_are_told),
+        cmocka_unit_test(integers_keep_their_digits_up_to_64_bits_and_are_strings_of_them_beyond),
+        cmocka_unit_test(an_integer_may_be_as_long_as_the_body),
+        cmocka_unit_test(a_body_may_be_full_of_the_shortest_integers_that_are_too_long),
+        cmocka_unit_test(reals_that_no_double_holds_are_told),
+        cmocka_unit_test(what_is_no_json_does_not_become_any_by_its_wide_integers),
+        cmocka_unit_test(what_is_wrong_behind_a_wide_integer_is_told_where_it_stands),
+        cmocka_unit_test(headers_and_properties_are_decoded_once_and_only_when_asked_for),
+        cmocka_unit_test(headers_that_cannot_be_decoded_are_told_each_time),
+        cmocka_unit_test(an_event_without_headers_has_empty_ones),
         cmocka_unit_test(a_nul_may_stand_in_a_string_but_nowhere_else),
         cmocka_unit_test(a_key_that_is_there_twice_is_told),
         cmocka_unit_test(depth_has_a_limit),

@@ -203,6 +203,155 @@ static void a_routing_key_may_have_255_bytes_and_no_more(void **state)
     assert_problem("/routing_key", "256 bytes");
 }
 
+/* ---- Headers and properties */
+
+static void assert_json(const json_t *json, const char *wanted)
+{
+    char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_non_null(text);
+    assert_string_equal(text, wanted);
+    free(text);
+}
+
+static void headers_and_properties_reach_the_rules(void **state)
+{
+    (void)state;
+    parse("{\"headers\": {\"a\": [1, {\"b\": null}], \"\": 1.5}, \"properties\": {\"type\": \"x\", \"priority\": 0},"
+          " \"body\": 1}");
+    assert_json(event_headers(&record.event, NULL), "{\"\":1.5,\"a\":[1,{\"b\":null}]}");
+    assert_json(event_properties(&record.event, NULL), "{\"priority\":0,\"type\":\"x\"}");
+    event_record_fini(&record);
+    parse("{\"body\": 1}");
+    assert_json(event_headers(&record.event, NULL), "{}");
+    assert_json(event_properties(&record.event, NULL), "{}");
+    event_record_fini(&record);
+}
+
+static void a_record_may_be_moved_before_it_is_looked_into(void **state)
+{
+    (void)state;
+    parse("{\"headers\": {\"a\": 1}, \"body\": 1}");
+    struct event_record moved = record;
+    memset(&record, 0xee, sizeof record);
+    assert_json(event_headers(&moved.event, NULL), "{\"a\":1}");
+    event_record_fini(&moved);
+}
+
+static void bytes_that_are_text_are_a_string_as_they_are_from_the_broker(void **state)
+{
+    (void)state;
+    parse("{\"headers\": {\"text\": {\"base64\": \"Zm9v\"}, \"none\": {\"base64\": \"\"}, \"bytes\": {\"base64\": "
+          "\"/w==\"}, \"list\": [{\"base64\": \"Zm9v\"}], \"table\": {\"in\": {\"base64\": \"w6k=\"}},"
+          " \"not base64\": {\"base64\": \"Zm9\"}, \"number\": {\"base64\": 1}, \"two\": {\"base64\": \"Zm9v\", \"a\": "
+          "1}}, \"body\": 1}");
+    assert_json(event_headers(&record.event, NULL),
+                "{\"bytes\":{\"base64\":\"/w==\"},\"list\":[\"foo\"],\"none\":\"\",\"not base64\":{\"base64\":\"Zm9\"},"
+                "\"number\":{\"base64\":1},\"table\":{\"in\":\"\xc3\xa9\"},\"text\":\"foo\",\"two\":{\"a\":1,"
+                "\"base64\":\"Zm9v\"}}");
+    event_record_fini(&record);
+}
+
+static void headers_may_be_64_levels_deep_and_no_more(void **state)
+{
+    (void)state;
+    static const char *const opening[] = {"[", "{\"a\":"}, *const closing[] = {"]", "}"};
+    for (size_t kind = 0; kind < 2; kind++) {
+        for (int depth = EVENT_HEADER_DEPTH_MAX - 1; depth <= EVENT_HEADER_DEPTH_MAX + 1; depth++) {
+            char text[1024] = "{\"body\": 1, \"headers\": {\"h\": ";
+            for (int i = 0; i < depth; i++)
+                strcat(text, opening[kind]);
+            strcat(text, kind == 0 ? "" : "1");
+            for (int i = 0; i < depth; i++)
+                strcat(text, closing[kind]);
+            strcat(text, "}}");
+            if (depth <= EVENT_HEADER_DEPTH_MAX) {
+                parse(text);
+                assert_non_null(event_headers(&record.event, NULL));
+                event_record_fini(&record);
+            } else {
+                refuse(text);
+                assert_non_null(strstr(test_problems.item[0].sentence, "more than 64 levels"));
+            }
+        }
+    }
+}
+
+static void a_headers_name_may_have_255_bytes_and_no_more(void **state)
+{
+    (void)state;
+    static const char *const before[] = {"", "{\"list\": [1, "}, *const after[] = {"", "]}"};
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t length = 254; length <= 256; length++) {
+            char name[257], text[512];
+            memset(name, 'n', length);
+            name[length] = '\0';
+            snprintf(text, sizeof text, "{\"body\": 1, \"headers\": {\"h\": %s{\"%s\": 1}%s}}", before[i], name,
+                     after[i]);
+            test_problems.count = 0;
+            assert_int_equal(event_record_parse(&record, text, strlen(text), &test_problems), length <= 255);
+            event_record_fini(&record);
+        }
+        assert_non_null(strstr(test_problems.item[0].sentence, "the header's name has 256 bytes"));
+    }
+}
+
+static long allocations_left; /* of jansson's */
+
+static void *allocate(size_t size)
+{
+    if (allocations_left == 0)
+        return NULL;
+    allocations_left--;
+    return malloc(size);
+}
+
+static void without_memory_headers_are_told_and_never_fewer(void **state)
+{
+    (void)state;
+    json_malloc_t before;
+    json_free_t release;
+    json_get_alloc_funcs(&before, &release);
+    const json_t *headers = NULL;
+    for (long left = 0; headers == NULL; left++) {
+        assert_true(left < 1000);
+        parse("{\"headers\": {\"text\": {\"base64\": \"Zm9v\"}, \"table\": {\"b\": [1, [], {}]}}, \"body\": 1}");
+        allocations_left = left;
+        json_set_alloc_funcs(allocate, free);
+        const char *problem = NULL;
+        headers = event_headers(&record.event, &problem);
+        json_set_alloc_funcs(before, release);
+        if (headers == NULL)
+            assert_string_equal(problem, "out of memory");
+        else
+            assert_json(headers, "{\"table\":{\"b\":[1,[],{}]},\"text\":\"foo\"}");
+        assert_int_equal(event_properties(&record.event, NULL) != NULL, headers != NULL);
+        event_record_fini(&record);
+    }
+}
+
+static void properties_are_those_of_amqp(void **state)
+{
+    (void)state;
+    parse("{\"properties\": {\"content_type\": \"a/b\", \"content_encoding\": \"utf-8\", \"delivery_mode\": 2,"
+          " \"priority\": 255, \"correlation_id\": \"c\", \"reply_to\": \"r\", \"expiration\": \"60000\","
+          " \"message_id\": \"m\", \"timestamp\": 9223372036854775807, \"type\": \"\", \"user_id\": \"u\","
+          " \"app_id\": \"a\", \"cluster_id\": \"\\u0000\"}, \"body\": 1}");
+    assert_int_equal(json_object_size(event_properties(&record.event, NULL)), 13);
+    event_record_fini(&record);
+    refuse("{\"properties\": {\"contentType\": \"x\", \"typ\": 1, \"zzz\": 1, \"message_id\": 7, \"app_id\": null,"
+           " \"delivery_mode\": 3, \"priority\": \"1\", \"timestamp\": -1, \"expiration\": 60000}, \"body\": 1}");
+    assert_problem("/properties/contentType", "did you mean \"content_type\"?");
+    assert_problem("/properties/typ", "did you mean \"type\"?");
+    assert_problem("/properties/zzz", "unknown key \"zzz\"");
+    assert_problem("/properties/message_id", "found the number 7; expected a string");
+    assert_problem("/properties/app_id", "found null; expected a string");
+    assert_problem("/properties/delivery_mode", "found the number 3; expected an integer from 1 to 2");
+    assert_problem("/properties/priority", "found the string \"1\"; expected an integer from 0 to 255");
+    assert_problem("/properties/timestamp", "from 0 to 9223372036854775807");
+    assert_problem("/properties/expiration", "expected a string");
+    assert_int_equal(test_problems.count, 9);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +365,13 @@ int main(void)
         cmocka_unit_test(exactly_one_body_is_wanted),
         cmocka_unit_test(mistakes_are_told_with_their_place),
         cmocka_unit_test(a_routing_key_may_have_255_bytes_and_no_more),
+        cmocka_unit_test(headers_and_properties_reach_the_rules),
+        cmocka_unit_test(a_record_may_be_moved_before_it_is_looked_into),
+        cmocka_unit_test(bytes_that_are_text_are_a_string_as_they_are_from_the_broker),
+        cmocka_unit_test(headers_may_be_64_levels_deep_and_no_more),
+        cmocka_unit_test(a_headers_name_may_have_255_bytes_and_no_more),
+        cmocka_unit_test(properties_are_those_of_amqp),
+        cmocka_unit_test(without_memory_headers_are_told_and_never_fewer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

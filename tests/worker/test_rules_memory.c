@@ -52,12 +52,18 @@ char *__wrap_strdup(const char *text)
 }
 
 static const char rules_text[] =
-    "{\"$schema\": \"x\", \"version\": 1, \"rules\": [{\"name\": \"a\", \"when\": {\"exchange\": [\"x\", \"y\"],"
-    " \"routing_key\": [\"k.#\", \"l\"], \"body\": {\"/op\": [\"c\", \"u\"], \"/n/0\": 1}},"
-    " \"cancel\": [\"t:{/id}\", \"u:{/missing}\", \"catalog\"]}, {\"name\": \"b\", \"cancel\": [\"d:{/id?}\"]}]}";
+    "{\"$schema\": \"x\", \"version\": 1, \"unmatched\": \"dead_letter\", \"defaults\": {\"when\": {\"headers\":"
+    " {\"env\": [\"prod\", \"stage-*\"]}}, \"repeat_after_ms\": [500]}, \"rules\": [{\"name\": \"a\", \"when\":"
+    " {\"exchange\": [\"x\", {\"not\": \"z\"}], \"routing_key\": [\"k.#\", \"l\"], \"properties\": {\"type\":"
+    " {\"exists\": true}}, \"body\": {\"/op\": [\"c\", {\"equals\": \"u\"}], \"/n/*\": 1}},"
+    " \"cancel\": [\"t:{/id}\", \"u:{/missing}\", \"catalog\", \"l:{/lines/*/id ?? header.env | lower}\"]},"
+    " {\"name\": \"b\", \"on_missing\": [\"widen\", \"dead_letter\"], \"cancel\": [\"d:{/id?}\"]},"
+    " {\"name\": \"c\", \"disabled\": true, \"cancel\": [\"e\"]}],"
+    " \"tests\": [{\"name\": \"t\", \"event\": {\"body\": 1}, \"groups\": [\"e\"]}]}";
 static const char record_text[] =
-    "{\"exchange\": \"x\", \"routing_key\": \"k.1\", \"body\": {\"op\": \"u\", \"n\": [1],"
-    " \"id\": 7}}";
+    "{\"exchange\": \"x\", \"routing_key\": \"k.1\", \"headers\": {\"env\": \"prod\"}, \"properties\": {\"type\": "
+    "\"t\"},"
+    " \"body\": {\"op\": \"u\", \"n\": [1], \"id\": 7, \"lines\": [{\"id\": \"A\"}, {\"id\": \"B\"}]}}";
 
 static bool has_group(const struct groups *groups, const char *name)
 {
@@ -68,10 +74,18 @@ static bool has_group(const struct groups *groups, const char *name)
     return false;
 }
 
+static bool take_repeat(void *context, uint32_t after_ms, const char *group, size_t length)
+{
+    size_t *repeats = context;
+    assert_true(after_ms == 500 && strlen(group) == length);
+    ++*repeats;
+    return true;
+}
+
 static bool has_all_groups(const struct groups *groups)
 {
     return has_group(groups, "t:7") && has_group(groups, "u:*") && has_group(groups, "catalog") &&
-           has_group(groups, "d:7");
+           has_group(groups, "d:7") && has_group(groups, "l:a") && has_group(groups, "l:b");
 }
 
 /* The whole way. True if it came to a verdict. */
@@ -81,7 +95,8 @@ static bool go(void)
     struct event_record record;
     struct groups *groups = NULL;
     test_problems.count = 0;
-    struct rules *rules = rules_parse(rules_text, sizeof rules_text - 1, "dflt", &test_problems);
+    static struct problems warnings;
+    struct rules *rules = rules_parse(rules_text, sizeof rules_text - 1, "dflt", &test_problems, &warnings);
     if (rules == NULL) {
         assert_true(test_problems.count > 0);
         return false;
@@ -92,9 +107,11 @@ static bool go(void)
     }
     groups = groups_new();
     struct verdict verdict;
-    if (groups != NULL && rules_judge(rules, &record.event, groups, &verdict, NULL, NULL)) {
+    size_t repeats = 0;
+    if (groups != NULL && rules_judge(rules, &record.event, groups, &verdict, take_repeat, &repeats)) {
         judged = true;
-        assert_int_equal(verdict.kind, VERDICT_CANCEL);
+        assert_int_not_equal(verdict.kind, VERDICT_IGNORE);
+        assert_true(repeats > 0);
         assert_true(has_group(groups, "*") || has_all_groups(groups));
     }
     groups_free(groups);
@@ -156,12 +173,42 @@ static void what_was_in_the_set_survives_a_judge_without_memory(void **state)
     rules_free(rules);
 }
 
+/* Parsing an event takes memory; judging one that has been parsed takes none once the first has been judged. */
+static void judging_allocates_nothing_in_the_steady_state(void **state)
+{
+    (void)state;
+    struct rules *rules = must_parse(rules_text);
+    struct groups *groups = groups_new();
+    struct event_record record;
+    assert_non_null(groups);
+    assert_true(event_record_parse(&record, record_text, sizeof record_text - 1, &test_problems));
+    assert_non_null(event_json(&record.event, NULL));
+    assert_non_null(event_headers(&record.event, NULL));
+    assert_non_null(event_properties(&record.event, NULL));
+    for (int round = 0; round < 3; round++) {
+        struct verdict verdict;
+        size_t repeats = 0;
+        groups_clear(groups);
+        failures = 0;
+        allocations_left = round == 0 ? -1 : 0;
+        bool judged = rules_judge(rules, &record.event, groups, &verdict, take_repeat, &repeats);
+        allocations_left = -1;
+        assert_true(judged);
+        assert_int_equal(failures, 0);
+        assert_true(has_all_groups(groups));
+    }
+    event_record_fini(&record);
+    groups_free(groups);
+    rules_free(rules);
+}
+
 int main(void)
 {
     json_set_alloc_funcs(__wrap_malloc, free);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(what_was_in_the_set_survives_a_judge_without_memory),
+        cmocka_unit_test(judging_allocates_nothing_in_the_steady_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,6 +151,54 @@ static void a_pattern_may_have_255_bytes_and_no_more(void **state)
     assert_non_null(strstr(problem, "256 bytes"));
 }
 
+/* Number `code` as a pattern or a key of up to 7 words, each a letter of `alphabet`; "" is the first. */
+static const char *spell(size_t code, const char *alphabet, char out[16])
+{
+    size_t base = strlen(alphabet), length = 0;
+    for (; code > 0; code = (code - 1) / base) {
+        if (length > 0)
+            out[length++] = '.';
+        out[length++] = alphabet[(code - 1) % base];
+    }
+    out[length] = '\0';
+    return out;
+}
+
+static void what_is_said_of_two_patterns_is_true_of_every_key(void **state)
+{
+    (void)state;
+    enum { PATTERNS = 1 + 4 + 16 + 64, KEYS = 1 + 3 + 9 + 27 + 81 + 243 };
+    char a[16], b[16], key[16];
+    size_t covered = 0, apart = 0;
+    for (size_t i = 0; i < PATTERNS; i++) {
+        spell(i, "ab*#", a);
+        for (size_t j = 0; j < PATTERNS; j++) {
+            spell(j, "ab*#", b);
+            bool covers = topic_covers(a, b), disjoint = topic_disjoint(a, b);
+            covered += covers ? 1 : 0;
+            apart += disjoint ? 1 : 0;
+            for (size_t k = 0; k < KEYS; k++) {
+                spell(k, "abc", key);
+                if (covers && topic_match(b, key) && !topic_match(a, key))
+                    fail_msg("\"%s\" does not cover \"%s\": \"%s\"", a, b, key);
+                if (disjoint && topic_match(a, key) && topic_match(b, key))
+                    fail_msg("\"%s\" and \"%s\" are both met by \"%s\"", a, b, key);
+            }
+            if (strpbrk(b, "*#") == NULL)
+                assert_int_equal(covers, topic_match(a, b));
+        }
+    }
+    assert_true(covered > 500 && apart > 500); /* else nothing was said */
+    assert_true(topic_covers("order.#", "order.*.late"));
+    assert_false(topic_covers("order.*", "order.#"));
+    assert_true(topic_disjoint("order.#", "stock.#"));
+    assert_true(topic_disjoint("#.paid", "#.sent"));
+    assert_true(topic_disjoint("a", "a.*"));
+    assert_true(topic_disjoint("a..b", "a.c.b"));
+    assert_false(topic_disjoint("a.*.b", "a..b"));
+    assert_false(topic_disjoint("order.#", "#.paid"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +207,7 @@ int main(void)
         cmocka_unit_test(a_hostile_pattern_costs_no_more_than_a_product),
         cmocka_unit_test(a_wildcard_inside_a_word_is_refused),
         cmocka_unit_test(a_pattern_may_have_255_bytes_and_no_more),
+        cmocka_unit_test(what_is_said_of_two_patterns_is_true_of_every_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

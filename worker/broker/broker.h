@@ -1,6 +1,6 @@
 /*
- * broker.h - connections to the broker: connect, log in, and what went wrong in words. With delivery.c, consumer.c and
- * publisher.c the only user of rabbitmq-c. A connection belongs to the thread that made it.
+ * broker.h - connections to the broker: connect, log in, and what went wrong in words. The files of this
+ * folder are the only users of rabbitmq-c. A connection belongs to the thread that made it.
  */
 #ifndef QUASHD_BROKER_H
 #define QUASHD_BROKER_H

@@ -1,230 +1,99 @@
 /*
- * consumer.c - the consumer's thread: connect, serve until something breaks or it is stopped, pause, again.
+ * consumer.c - the consumer's thread: connect, serve until something breaks or it is stopped, pause, again. Serving is
+ * in consumer_serve.c.
  *
- * While it serves, a libev loop waits for the socket. rabbitmq-c reads ahead, so that frames may wait in memory while
- * the socket is quiet: each wake-up drains until the library has nothing left, or until a batch is full, and then wakes
- * itself again. The library also sends and checks heartbeats only inside its calls, hence a timer at half their
- * interval. The watcher of the socket is stopped before the connection is let go, because the library closes the
- * descriptor itself and the number may be somebody else's at once.
- *
- * Only `stopping`, `connected` and `connections` are shared between threads; none guards other data.
+ * `stopping`, `connected`, `connections` and `url` are shared between threads and guard no other data. An exchange of
+ * bindings is asked for under a lock and made in the loop, hence never while a batch is taken.
  */
 #include "consumer.h"
 
-#include <ev.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "consumer_parts.h"
 #include "consumer_queue.h"
 #include "log.h"
-#include "retry.h"
+#include "worker_thread.h"
 
 #define GOODBYE_TIMEOUT_MS 1000 /* how long the broker may take to confirm the end of the connection */
-#define APPLY_RETRY_S      1.0
 
-struct consumer {
-    struct consumer_options options;
-    struct consumer_handler handler;
-    size_t batch_max;
-    pthread_t thread;
-    atomic_bool stopping;
-    atomic_bool connected;
-    atomic_uint_fast64_t connections;
+/* ---- Exchanging the bindings */
 
-    /* The thread's own. */
-    struct ev_loop *loop;
-    ev_async stop_asked;
-    ev_timer pause;
-    ev_io readable;
-    ev_timer heartbeat;
-    ev_timer again;
-    ev_timer apply_again;
-    struct retry retry;
-    struct retry_complaint complaint[CONSUMER_URLS_MAX];
-    size_t url; /* the one that is tried or used */
-    amqp_connection_state_t connection;
-    struct delivery_reader *reader;
-    uint64_t taken_tag; /* of the last delivery taken; 0: none on this connection */
-    uint64_t acked_tag; /* up to which deliveries were acknowledged */
-    bool broken;        /* the connection cannot go on, because of `problem` */
-    char problem[BROKER_PROBLEM_SIZE];
-};
-
-static bool is_stopping(const struct consumer *consumer)
+/* Between two batches, or between two connections. */
+static enum consumer_exchanged make_exchange(struct consumer *consumer, const struct consumer_exchange *exchange)
 {
-    return atomic_load_explicit(&consumer->stopping, memory_order_relaxed);
+    bool serving = consumer_connected(consumer) && !consumer->broken;
+    if (serving && exchange->connections != consumer_connections(consumer))
+        return CONSUMER_RECONNECTED;
+    consumer->options.bindings = exchange->bindings;
+    consumer->options.binding_count = exchange->binding_count;
+    exchange->swap(exchange->context);
+    if (serving)
+        consumer_finish_batch(consumer);
+    else
+        ev_timer_stop(consumer->loop, &consumer->pause); /* perhaps these are the bindings that it takes */
+    return CONSUMER_EXCHANGED;
 }
 
-/* ---- Serving a connection */
-
-/* `problem` has been set: nothing more is read from this connection. */
-static void break_off(struct consumer *consumer)
-{
-    consumer->broken = true;
-    ev_io_stop(consumer->loop, &consumer->readable);
-    ev_break(consumer->loop, EVBREAK_ALL);
-}
-
-static void start_timer(struct consumer *consumer, ev_timer *timer, double seconds)
-{
-    if (ev_is_active(timer))
-        return;
-    ev_timer_set(timer, seconds, 0.);
-    ev_timer_start(consumer->loop, timer);
-}
-
-/* Applies what was taken, then acknowledges it; in that order, or a crash in between would lose events. */
-static void finish_batch(struct consumer *consumer)
-{
-    if (!consumer->handler.apply(consumer->handler.context)) {
-        /* What was taken stays with the handler. The prefetch bounds how much more can come. */
-        start_timer(consumer, &consumer->apply_again, APPLY_RETRY_S);
-        return;
-    }
-    if (consumer->broken || consumer->taken_tag == consumer->acked_tag)
-        return;
-    int status = amqp_basic_ack(consumer->connection, BROKER_CHANNEL, consumer->taken_tag, true);
-    if (status != AMQP_STATUS_OK) {
-        broker_status_problem(status, "acknowledging events", consumer->problem);
-        break_off(consumer);
-        return;
-    }
-    consumer->acked_tag = consumer->taken_tag;
-}
-
-/* A frame of channel 0, or a method that is no delivery. */
-static void take_method(struct consumer *consumer, const amqp_frame_t *frame)
-{
-    if (frame->frame_type != AMQP_FRAME_METHOD)
-        return;
-    const amqp_method_t *method = &frame->payload.method;
-    if (method->id == AMQP_CONNECTION_BLOCKED_METHOD) {
-        log_line(LOG_WARN, "the broker is short of memory or disk and takes no events from emitters until that is over",
-                 NULL);
-    } else if (method->id == AMQP_CONNECTION_UNBLOCKED_METHOD) {
-        log_line(LOG_INFO, "the broker takes events from emitters again", NULL);
-    } else if (broker_method_problem(method, consumer->problem)) {
-        if (method->id == AMQP_CONNECTION_CLOSE_METHOD) {
-            amqp_connection_close_ok_t close_ok = {0};
-            (void)amqp_send_method(consumer->connection, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &close_ok);
-        }
-        break_off(consumer);
-    }
-}
-
-/* Returns whether the batch is full. */
-static bool take_frame(struct consumer *consumer, const amqp_frame_t *frame)
-{
-    if (frame->channel == 0) {
-        take_method(consumer, frame);
-        return false;
-    }
-    switch (delivery_reader_feed(consumer->reader, frame)) {
-    case DELIVERY_MORE:
-        return false;
-    case DELIVERY_WHOLE: {
-        const struct delivery *delivery = delivery_reader_get(consumer->reader);
-        consumer->taken_tag = delivery->tag;
-        bool full = consumer->handler.take(consumer->handler.context, delivery);
-        return full || consumer->taken_tag - consumer->acked_tag >= consumer->batch_max;
-    }
-    case DELIVERY_NOT_OURS:
-        take_method(consumer, frame);
-        return false;
-    case DELIVERY_NO_MEMORY:
-        snprintf(consumer->problem, sizeof consumer->problem, "out of memory while an event was received");
-        break_off(consumer);
-        return false;
-    case DELIVERY_BROKEN:
-        snprintf(consumer->problem, sizeof consumer->problem,
-                 "the broker sent frames in an order that the protocol does not allow");
-        break_off(consumer);
-        return false;
-    }
-    return false;
-}
-
-static void drain(struct consumer *consumer)
-{
-    bool full = false;
-    while (!full && !consumer->broken) {
-        amqp_frame_t frame;
-        const struct timeval at_once = {0, 0};
-        int status = amqp_simple_wait_frame_noblock(consumer->connection, &frame, &at_once);
-        if (status == AMQP_STATUS_TIMEOUT)
-            break;
-        if (status != AMQP_STATUS_OK) {
-            broker_status_problem(status, "reading from the broker", consumer->problem);
-            break_off(consumer);
-            break;
-        }
-        full = take_frame(consumer, &frame);
-        /* Everything has been copied; without this the library keeps all frames until it is idle. */
-        amqp_maybe_release_buffers(consumer->connection);
-    }
-    finish_batch(consumer);
-    if (!consumer->broken && full &&
-        (amqp_frames_enqueued(consumer->connection) || amqp_data_in_buffer(consumer->connection))) {
-        start_timer(consumer, &consumer->again, 0.);
-    }
-}
-
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
-{
-    (void)loop;
-    (void)events;
-    drain(watcher->data);
-}
-
-static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_exchange(struct ev_loop *loop, ev_async *watcher, int events)
 {
     (void)loop;
     (void)events;
     struct consumer *consumer = watcher->data;
-    if (!consumer->broken)
-        drain(consumer);
+    pthread_mutex_lock(&consumer->exchange_lock);
+    const struct consumer_exchange *exchange = consumer->exchange;
+    pthread_mutex_unlock(&consumer->exchange_lock);
+    if (exchange == NULL)
+        return;
+    /* Without the lock: who asked waits for the answer, and nobody else asks. */
+    enum consumer_exchanged exchanged = make_exchange(consumer, exchange);
+    pthread_mutex_lock(&consumer->exchange_lock);
+    consumer->exchange = NULL;
+    consumer->exchanged = exchanged;
+    pthread_cond_signal(&consumer->exchange_answered);
+    pthread_mutex_unlock(&consumer->exchange_lock);
 }
 
-static void on_stop(struct ev_loop *loop, ev_async *watcher, int events)
+/* Nobody need wait any more. */
+static void refuse_exchanges(struct consumer *consumer)
 {
-    (void)watcher;
-    (void)events;
-    ev_break(loop, EVBREAK_ALL);
+    pthread_mutex_lock(&consumer->exchange_lock);
+    consumer->ended = true;
+    consumer->exchange = NULL;
+    consumer->exchanged = CONSUMER_ENDED;
+    pthread_cond_signal(&consumer->exchange_answered);
+    pthread_mutex_unlock(&consumer->exchange_lock);
 }
 
-/* Runs until the connection breaks, with the reason in `problem`, or the consumer is stopped. */
-static void serve(struct consumer *consumer)
+enum consumer_exchanged consumer_exchange(struct consumer *consumer, const struct consumer_exchange *exchange)
 {
-    ev_io_set(&consumer->readable, amqp_get_sockfd(consumer->connection), EV_READ);
-    ev_io_start(consumer->loop, &consumer->readable);
-    ev_timer_set(&consumer->heartbeat, BROKER_HEARTBEAT_S / 2., BROKER_HEARTBEAT_S / 2.);
-    ev_timer_start(consumer->loop, &consumer->heartbeat);
-    /* Setting up has asked questions; deliveries may have come with the answers, and lie in memory. */
-    drain(consumer);
-    while (!consumer->broken && !is_stopping(consumer))
-        ev_run(consumer->loop, EVRUN_ONCE);
-    ev_io_stop(consumer->loop, &consumer->readable);
-    ev_timer_stop(consumer->loop, &consumer->heartbeat);
-    ev_timer_stop(consumer->loop, &consumer->again);
-    ev_timer_stop(consumer->loop, &consumer->apply_again);
-    finish_batch(consumer);
-    ev_timer_stop(consumer->loop, &consumer->apply_again);
+    pthread_mutex_lock(&consumer->exchange_lock);
+    if (!consumer->ended) {
+        consumer->exchange = exchange;
+        ev_async_send(consumer->loop, &consumer->exchange_asked);
+    }
+    while (consumer->exchange != NULL)
+        pthread_cond_wait(&consumer->exchange_answered, &consumer->exchange_lock);
+    enum consumer_exchanged exchanged = consumer->exchanged;
+    pthread_mutex_unlock(&consumer->exchange_lock);
+    return exchanged;
 }
 
 /* ---- From connection to connection */
+
+static size_t current_url(const struct consumer *consumer)
+{
+    return atomic_load_explicit(&consumer->url, memory_order_relaxed);
+}
 
 /* Connects and sets up the queue; with false, `problem` says why that failed. */
 static bool open_connection(struct consumer *consumer)
 {
     struct broker_url url;
-    const char *text = consumer->options.urls[consumer->url];
+    const char *text = consumer->options.urls[current_url(consumer)];
     if (!broker_url_parse(text, &url, consumer->problem, sizeof consumer->problem))
         return false;
     const struct broker_identity identity = {consumer->options.connection_name, consumer->options.version};
@@ -236,8 +105,14 @@ static bool open_connection(struct consumer *consumer)
     if (!ready)
         return false;
     consumer->broken = false;
-    consumer->taken_tag = 0;
-    consumer->acked_tag = 0;
+    acks_reset(&consumer->acks);
+    consumer->in_batch = 0;
+    consumer->held = false;
+    consumer->held_long = false;
+    consumer->overflowing = false;
+    consumer->unkept = 0;
+    consumer->fetching = false;
+    consumer->stall_told = false;
     delivery_reader_reset(consumer->reader);
     consumer->handler.consuming(consumer->handler.context,
                                 consumer_queue_source(consumer->connection, consumer->options.queue, &url));
@@ -265,10 +140,10 @@ static void tell_failure(struct consumer *consumer, bool was_connected)
 {
     char url[BROKER_URL_SIZE];
     char attempts[LOG_NUMBER_SIZE];
-    broker_url_redacted(consumer->options.urls[consumer->url], url);
+    broker_url_redacted(consumer->options.urls[current_url(consumer)], url);
     if (was_connected)
         log_line(LOG_WARN, "lost the broker, connecting again", "reason", consumer->problem, "url", url, NULL);
-    else if (retry_should_tell(&consumer->complaint[consumer->url], clock_monotonic_ms(), consumer->problem))
+    else if (retry_should_tell(&consumer->complaint[current_url(consumer)], clock_monotonic_ms(), consumer->problem))
         log_line(LOG_WARN, "cannot consume events, and will keep trying", "reason", consumer->problem, "url", url,
                  "attempts", log_number(attempts, consumer->retry.attempts), NULL);
 }
@@ -278,7 +153,7 @@ static void tell_success(struct consumer *consumer, uint32_t attempts)
     char url[BROKER_URL_SIZE];
     char number[LOG_NUMBER_SIZE];
     char sentence[96];
-    broker_url_redacted(consumer->options.urls[consumer->url], url);
+    broker_url_redacted(consumer->options.urls[current_url(consumer)], url);
     if (attempts > 1)
         snprintf(sentence, sizeof sentence, "connected to the broker after %u attempts, consuming events", attempts);
     else
@@ -298,7 +173,9 @@ static void *run(void *argument)
             atomic_fetch_add_explicit(&consumer->connections, 1, memory_order_relaxed);
             atomic_store_explicit(&consumer->connected, true, memory_order_relaxed);
             tell_success(consumer, attempts);
-            serve(consumer);
+            consumer_serve(consumer);
+            if (consumer->letters != NULL && !is_stopping(consumer))
+                dead_letters_forget(consumer->letters);
             atomic_store_explicit(&consumer->connected, false, memory_order_relaxed);
         }
         if (connected && consumer->broken)
@@ -308,32 +185,66 @@ static void *run(void *argument)
         consumer->connection = NULL;
         if (is_stopping(consumer))
             break;
+        if (connected && !consumer->broken)
+            continue; /* it was let go on purpose */
         uint32_t wait_ms = retry_failed(&consumer->retry, clock_monotonic_ms());
         tell_failure(consumer, connected);
         /* An address that worked is tried once more before the next. */
         if (!connected)
-            consumer->url = (consumer->url + 1) % consumer->options.url_count;
+            atomic_store_explicit(&consumer->url, (current_url(consumer) + 1) % consumer->options.url_count,
+                                  memory_order_relaxed);
         pause_for(consumer, wait_ms);
     }
+    refuse_exchanges(consumer);
+    dead_letters_stop(consumer->letters);
     consumer->options.ended(consumer->options.ended_context);
     return NULL;
 }
 
 /* ---- For other threads */
 
+static void on_stop(struct ev_loop *loop, ev_async *watcher, int events)
+{
+    (void)watcher;
+    (void)events;
+    ev_break(loop, EVBREAK_ALL);
+}
+
 static void init_watchers(struct consumer *consumer)
 {
     ev_async_init(&consumer->stop_asked, on_stop);
+    ev_async_init(&consumer->exchange_asked, on_exchange);
     ev_timer_init(&consumer->pause, on_pause_over, 0., 0.);
-    ev_io_init(&consumer->readable, on_readable, -1, EV_READ);
-    ev_timer_init(&consumer->heartbeat, on_timer, 0., 0.);
-    ev_timer_init(&consumer->again, on_timer, 0., 0.);
-    ev_timer_init(&consumer->apply_again, on_timer, 0., 0.);
-    consumer->readable.data = consumer;
-    consumer->heartbeat.data = consumer;
-    consumer->again.data = consumer;
-    consumer->apply_again.data = consumer;
+    consumer->exchange_asked.data = consumer;
     ev_async_start(consumer->loop, &consumer->stop_asked);
+    ev_async_start(consumer->loop, &consumer->exchange_asked);
+    consumer_init_serving(consumer);
+}
+
+/* On the letters' thread. */
+static void letters_have_settled(void *context)
+{
+    struct consumer *consumer = context;
+    ev_async_send(consumer->loop, &consumer->letters_settled);
+}
+
+/* False when they are wanted and cannot be had. */
+static bool start_letters(struct consumer *consumer)
+{
+    if (consumer->options.dead_letter_exchange == NULL)
+        return true;
+    const struct dead_letters_options options = {
+        .urls = consumer->options.urls,
+        .url_count = consumer->options.url_count,
+        .exchange = consumer->options.dead_letter_exchange,
+        .instance = consumer->options.instance,
+        .connection_name = consumer->options.connection_name,
+        .version = consumer->options.version,
+        .settled = letters_have_settled,
+        .settled_context = consumer,
+    };
+    consumer->letters = dead_letters_start(&options);
+    return consumer->letters != NULL;
 }
 
 struct consumer *consumer_start(const struct consumer_options *options, const struct consumer_handler *handler)
@@ -348,23 +259,32 @@ struct consumer *consumer_start(const struct consumer_options *options, const st
     if (consumer->batch_max == 0)
         consumer->batch_max = 1;
     retry_init(&consumer->retry, clock_monotonic_ms() * 0x9e3779b97f4a7c15u ^ (uint64_t)getpid());
-    consumer->reader = delivery_reader_new(EVENT_BODY_BYTES_MAX);
+    /* A dead letter is to be whole, also where the event is too large to be looked into. */
+    consumer->reader =
+        delivery_reader_new(options->dead_letter_exchange != NULL ? DEAD_LETTER_BODY_BYTES_MAX : EVENT_BODY_BYTES_MAX);
     if (consumer->reader == NULL)
         goto free_consumer;
     consumer->loop = ev_loop_new(EVFLAG_AUTO);
     if (consumer->loop == NULL)
         goto free_reader;
     init_watchers(consumer);
-    /* Signals are the main thread's: none may interrupt rabbitmq-c. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&consumer->thread, NULL, run, consumer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed != 0)
+    if (pthread_mutex_init(&consumer->exchange_lock, NULL) != 0)
         goto destroy_loop;
+    if (pthread_cond_init(&consumer->exchange_answered, NULL) != 0)
+        goto destroy_lock;
+    if (!start_letters(consumer))
+        goto destroy_condition;
+    if (!worker_thread_start(&consumer->thread, run, consumer))
+        goto free_letters;
     return consumer;
 
+free_letters:
+    dead_letters_stop(consumer->letters);
+    dead_letters_free(consumer->letters);
+destroy_condition:
+    pthread_cond_destroy(&consumer->exchange_answered);
+destroy_lock:
+    pthread_mutex_destroy(&consumer->exchange_lock);
 destroy_loop:
     ev_loop_destroy(consumer->loop);
 free_reader:
@@ -384,6 +304,16 @@ uint64_t consumer_connections(const struct consumer *consumer)
     return atomic_load_explicit(&consumer->connections, memory_order_relaxed);
 }
 
+size_t consumer_url(const struct consumer *consumer)
+{
+    return current_url(consumer);
+}
+
+struct dead_letters_counts consumer_dead_letters(const struct consumer *consumer)
+{
+    return consumer->letters != NULL ? dead_letters_counts(consumer->letters) : (struct dead_letters_counts){0, 0};
+}
+
 void consumer_stop(struct consumer *consumer)
 {
     atomic_store_explicit(&consumer->stopping, true, memory_order_relaxed);
@@ -395,6 +325,10 @@ void consumer_join(struct consumer *consumer)
     if (consumer == NULL)
         return;
     pthread_join(consumer->thread, NULL);
+    dead_letters_free(consumer->letters);
+    acks_fini(&consumer->acks);
+    pthread_cond_destroy(&consumer->exchange_answered);
+    pthread_mutex_destroy(&consumer->exchange_lock);
     ev_loop_destroy(consumer->loop);
     delivery_reader_free(consumer->reader);
     free(consumer);

@@ -11,20 +11,7 @@
 
 #include <xxhash.h>
 
-#define CODE_NOT_FOUND      404u
-#define CODE_ACCESS_REFUSED 403u
-
-static void describe(const amqp_rpc_reply_t *reply, const char *doing, const char *permission,
-                     char problem[BROKER_PROBLEM_SIZE])
-{
-    char reason[BROKER_PROBLEM_SIZE];
-    broker_reply_problem(reply, doing, reason);
-    if (broker_reply_code(reply) == CODE_ACCESS_REFUSED)
-        snprintf(problem, BROKER_PROBLEM_SIZE, "%.400s; the user needs %s (rabbitmqctl set_permissions)", reason,
-                 permission);
-    else
-        snprintf(problem, BROKER_PROBLEM_SIZE, "%.600s", reason);
-}
+#include "queue_binding.h"
 
 static bool declare(amqp_connection_state_t connection, const struct consumer_options *options,
                     char problem[BROKER_PROBLEM_SIZE])
@@ -42,7 +29,7 @@ static bool declare(amqp_connection_state_t connection, const struct consumer_op
     const amqp_rpc_reply_t reply = amqp_get_rpc_reply(connection);
     if (reply.reply_type == AMQP_RESPONSE_NORMAL)
         return true;
-    describe(&reply, "declaring the queue", "the permission to configure it", problem);
+    queue_problem(&reply, "declaring the queue", "the permission to configure it", problem);
     return false;
 }
 
@@ -55,8 +42,8 @@ static bool find_or_declare(amqp_connection_state_t connection, const struct con
     const amqp_rpc_reply_t reply = amqp_get_rpc_reply(connection);
     if (reply.reply_type == AMQP_RESPONSE_NORMAL)
         return true;
-    if (broker_reply_code(&reply) != CODE_NOT_FOUND) {
-        describe(&reply, "looking for the queue", "the permissions to configure, read and write it", problem);
+    if (broker_reply_code(&reply) != REPLY_NOT_FOUND) {
+        queue_problem(&reply, "looking for the queue", "the permissions to configure, read and write it", problem);
         return false;
     }
     handler->gap(handler->context, "the queue was absent, so events may have gone by");
@@ -69,26 +56,14 @@ static bool bind_queue(amqp_connection_state_t connection, const struct consumer
 {
     for (size_t i = 0; i < options->binding_count; i++) {
         const struct binding *binding = &options->bindings[i];
-        amqp_queue_bind(connection, BROKER_CHANNEL, amqp_cstring_bytes(options->queue),
-                        amqp_cstring_bytes(binding->exchange), amqp_cstring_bytes(binding->routing_key),
-                        amqp_empty_table);
-        const amqp_rpc_reply_t reply = amqp_get_rpc_reply(connection);
-        if (reply.reply_type == AMQP_RESPONSE_NORMAL)
+        amqp_rpc_reply_t reply;
+        if (queue_binding_add(connection, options->queue, binding, &reply))
             continue;
-        if (broker_reply_code(&reply) == CODE_NOT_FOUND) {
+        if (broker_reply_code(&reply) == REPLY_NOT_FOUND)
             handler->gap(handler->context, "an exchange was missing, so events may have gone by");
-            char rules[256];
-            handler->describe(handler->context, binding, rules, sizeof rules);
-            snprintf(
-                problem, BROKER_PROBLEM_SIZE,
-                "exchange \"%.200s\" does not exist in virtual host \"%.100s\", but rules listen there (%s, routing "
-                "key \"%.200s\"): start the emitter that declares it, or declare it, or correct its name",
-                binding->exchange, url->vhost, rules, binding->routing_key);
-        } else {
-            char doing[300];
-            snprintf(doing, sizeof doing, "binding the queue to exchange \"%.200s\"", binding->exchange);
-            describe(&reply, doing, "the permissions to write the queue and to read the exchange", problem);
-        }
+        char rules[256];
+        handler->describe(handler->context, binding, rules, sizeof rules);
+        queue_binding_problem(&reply, binding, url->vhost, rules, problem);
         return false;
     }
     return true;
@@ -100,7 +75,7 @@ static bool consume(amqp_connection_state_t connection, const struct consumer_op
     amqp_basic_qos(connection, BROKER_CHANNEL, 0, (uint16_t)options->prefetch, false);
     amqp_rpc_reply_t reply = amqp_get_rpc_reply(connection);
     if (reply.reply_type != AMQP_RESPONSE_NORMAL) {
-        describe(&reply, "setting the prefetch", "permissions", problem);
+        queue_problem(&reply, "setting the prefetch", "permissions", problem);
         return false;
     }
     /* Exclusively: two workers on one queue would each see half of the events. */
@@ -118,7 +93,7 @@ static bool consume(amqp_connection_state_t connection, const struct consumer_op
                  "connection it may be this worker's former self, until the broker has noticed; %.200s",
                  options->queue, reason);
     else
-        describe(&reply, "consuming the queue", "the permission to read it", problem);
+        queue_problem(&reply, "consuming the queue", "the permission to read it", problem);
     return false;
 }
 

@@ -24,9 +24,11 @@ struct delivery {
     bool nul_in_names; /* exchange or routing key contain a NUL byte: the strings below end before it */
     char exchange[SHORT_STRING_SIZE];
     char routing_key[SHORT_STRING_SIZE];
+    uint8_t exchange_length, routing_key_length; /* with what stands behind a NUL byte */
     const void *body; /* borrowed from the reader until the next frame is fed; not NUL-terminated */
     size_t body_size; /* bytes at `body`; 0 when the body was too large to keep */
     uint64_t body_sent;
+    const amqp_basic_properties_t *properties; /* with the table of headers; never NULL; borrowed like the body */
 };
 
 enum delivery_step {
@@ -34,7 +36,7 @@ enum delivery_step {
     DELIVERY_WHOLE,     /* the frame completed a delivery, which delivery_reader_get returns */
     DELIVERY_NOT_OURS,  /* a method other than basic.deliver, between deliveries: the caller's business */
     DELIVERY_BROKEN,    /* a frame that cannot come here: the connection must be rebuilt */
-    DELIVERY_NO_MEMORY, /* the body could not be kept: the connection must be rebuilt */
+    DELIVERY_NO_MEMORY, /* the body or the properties could not be kept: the connection must be rebuilt */
 };
 
 struct delivery_reader;

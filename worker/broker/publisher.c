@@ -21,9 +21,14 @@
 
 #define READ_EVERY 64u /* events sent between looks for confirmations */
 
+/* Around the properties in their frame: type, channel, size and end mark; class, weight and size of the body. */
+#define FRAME_OVERHEAD (8u + 12u)
+
 struct publisher {
     amqp_connection_state_t connection;
     bool broken;
+    bool blocked;
+    unsigned char *frame; /* where properties are encoded to see whether they fit */
     struct publisher_counts counts;
     uint64_t sent;
     uint64_t oldest; /* the first that has no answer; sent + 1 if none */
@@ -32,8 +37,8 @@ struct publisher {
     char unroutable_key[SHORT_STRING_SIZE];
 };
 
-struct publisher *publisher_open(const struct broker_url *url, const struct broker_identity *identity,
-                                 char problem[BROKER_PROBLEM_SIZE])
+struct publisher *publisher_open_cancellable(const struct broker_url *url, const struct broker_identity *identity,
+                                             const atomic_bool *cancelled, char problem[BROKER_PROBLEM_SIZE])
 {
     struct publisher *publisher = calloc(1, sizeof *publisher);
     if (publisher == NULL) {
@@ -41,7 +46,7 @@ struct publisher *publisher_open(const struct broker_url *url, const struct brok
         return NULL;
     }
     publisher->oldest = 1;
-    publisher->connection = broker_connect(url, identity, NULL, problem);
+    publisher->connection = broker_connect(url, identity, cancelled, problem);
     if (publisher->connection == NULL)
         goto free_publisher;
     amqp_confirm_select(publisher->connection, BROKER_CHANNEL);
@@ -59,6 +64,12 @@ free_publisher:
     return NULL;
 }
 
+struct publisher *publisher_open(const struct broker_url *url, const struct broker_identity *identity,
+                                 char problem[BROKER_PROBLEM_SIZE])
+{
+    return publisher_open_cancellable(url, identity, NULL, problem);
+}
+
 void publisher_close(struct publisher *publisher)
 {
     if (publisher == NULL)
@@ -67,22 +78,34 @@ void publisher_close(struct publisher *publisher)
         broker_abandon(publisher->connection);
     else
         broker_close(publisher->connection, BROKER_RPC_TIMEOUT_MS);
+    free(publisher->frame);
     free(publisher);
+}
+
+static bool declare(struct publisher *publisher, const char *exchange, const char *type, bool only_look,
+                    const char *doing, char problem[BROKER_PROBLEM_SIZE])
+{
+    amqp_exchange_declare(publisher->connection, BROKER_CHANNEL, amqp_cstring_bytes(exchange), amqp_cstring_bytes(type),
+                          only_look, true, false, false, amqp_empty_table);
+    const amqp_rpc_reply_t reply = amqp_get_rpc_reply(publisher->connection);
+    if (reply.reply_type == AMQP_RESPONSE_NORMAL)
+        return true;
+    char doing_what[300];
+    snprintf(doing_what, sizeof doing_what, "%s exchange \"%.200s\"", doing, exchange);
+    broker_reply_problem(&reply, doing_what, problem);
+    publisher->broken = true;
+    return false;
 }
 
 bool publisher_declare(struct publisher *publisher, const char *exchange, const char *type,
                        char problem[BROKER_PROBLEM_SIZE])
 {
-    amqp_exchange_declare(publisher->connection, BROKER_CHANNEL, amqp_cstring_bytes(exchange), amqp_cstring_bytes(type),
-                          false, true, false, false, amqp_empty_table);
-    const amqp_rpc_reply_t reply = amqp_get_rpc_reply(publisher->connection);
-    if (reply.reply_type == AMQP_RESPONSE_NORMAL)
-        return true;
-    char doing[300];
-    snprintf(doing, sizeof doing, "declaring exchange \"%.200s\"", exchange);
-    broker_reply_problem(&reply, doing, problem);
-    publisher->broken = true;
-    return false;
+    return declare(publisher, exchange, type, false, "declaring", problem);
+}
+
+bool publisher_find_exchange(struct publisher *publisher, const char *exchange, char problem[BROKER_PROBLEM_SIZE])
+{
+    return declare(publisher, exchange, "", true, "looking for", problem);
 }
 
 /* ---- What the broker answers */
@@ -136,6 +159,8 @@ static bool take_frame(struct publisher *publisher, const amqp_frame_t *frame, c
         take_answer(publisher, nack->delivery_tag, nack->multiple != 0, &publisher->counts.refused);
     } else if (method->id == AMQP_BASIC_RETURN_METHOD) {
         take_return(publisher, method->decoded);
+    } else if (method->id == AMQP_CONNECTION_BLOCKED_METHOD || method->id == AMQP_CONNECTION_UNBLOCKED_METHOD) {
+        publisher->blocked = method->id == AMQP_CONNECTION_BLOCKED_METHOD;
     } else if (broker_method_problem(method, problem)) {
         publisher->broken = true;
         return false;
@@ -196,26 +221,30 @@ static bool await_answers(struct publisher *publisher, uint64_t open, char probl
 
 /* ---- Sending */
 
+bool publisher_fits(struct publisher *publisher, const amqp_basic_properties_t *properties)
+{
+    const size_t frame_max = (size_t)amqp_get_frame_max(publisher->connection);
+    if (publisher->frame == NULL)
+        publisher->frame = malloc(frame_max);
+    if (publisher->frame == NULL)
+        return false;
+    amqp_basic_properties_t copy = *properties;
+    const amqp_bytes_t room = {.len = frame_max - FRAME_OVERHEAD, .bytes = publisher->frame};
+    return amqp_encode_properties(AMQP_BASIC_CLASS, &copy, room) >= 0;
+}
+
 bool publisher_send(struct publisher *publisher, const struct publication *publication,
                     char problem[BROKER_PROBLEM_SIZE])
 {
     if (!await_answers(publisher, PUBLISHER_WINDOW - 1, problem))
         return false;
-    amqp_basic_properties_t properties = {
-        ._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
-        .delivery_mode = publication->persistent ? AMQP_DELIVERY_PERSISTENT : AMQP_DELIVERY_NONPERSISTENT,
-    };
-    if (publication->content_type != NULL) {
-        properties._flags |= AMQP_BASIC_CONTENT_TYPE_FLAG;
-        properties.content_type = amqp_cstring_bytes(publication->content_type);
-    }
     /* amqp_bytes_t has no const; the library only reads. */
     union {
         const void *in;
         void *out;
     } body = {.in = publication->body};
     int status = amqp_basic_publish(publisher->connection, BROKER_CHANNEL, amqp_cstring_bytes(publication->exchange),
-                                    amqp_cstring_bytes(publication->routing_key), true, false, &properties,
+                                    amqp_cstring_bytes(publication->routing_key), true, false, publication->properties,
                                     (amqp_bytes_t){.len = publication->body_size, .bytes = body.out});
     if (status != AMQP_STATUS_OK) {
         publisher->broken = true;
@@ -237,6 +266,30 @@ bool publisher_send(struct publisher *publisher, const struct publication *publi
 bool publisher_finish(struct publisher *publisher, char problem[BROKER_PROBLEM_SIZE])
 {
     return await_answers(publisher, 0, problem);
+}
+
+bool publisher_wait(struct publisher *publisher, uint32_t wait_ms, char problem[BROKER_PROBLEM_SIZE])
+{
+    uint64_t deadline_ms = clock_monotonic_ms() + wait_ms;
+    while (publisher->oldest <= publisher->sent) {
+        uint64_t now_ms = clock_monotonic_ms();
+        bool came;
+        if (!read_frame(publisher, now_ms < deadline_ms ? (uint32_t)(deadline_ms - now_ms) : 0, &came, problem))
+            return false;
+        if (!came && now_ms >= deadline_ms)
+            break;
+    }
+    return true;
+}
+
+uint64_t publisher_awaited(const struct publisher *publisher)
+{
+    return publisher->sent + 1 - publisher->oldest;
+}
+
+bool publisher_blocked(const struct publisher *publisher)
+{
+    return publisher->blocked;
 }
 
 struct publisher_counts publisher_counts(const struct publisher *publisher)

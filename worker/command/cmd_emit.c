@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attributes.h"
 #include "cmd.h"
 #include "config.h"
+#include "emit_attributes.h"
 #include "event_record.h"
 #include "options.h"
 #include "publisher.h"
@@ -34,8 +36,9 @@ static const char help_text[] =
     "BODY is published as it stands; - reads it from standard input. --records reads\n"
     "one JSON object a line:\n"
     "  {\"exchange\": \"domain\", \"routing_key\": \"order.paid\", \"body\": {\"id\": 17}}\n"
-    "with \"body\" (JSON), \"body_text\" or \"body_base64\"; a record that names no\n"
-    "exchange or no routing key takes them from the flags.\n"
+    "with \"body\" (JSON), \"body_text\" or \"body_base64\", and, where wanted, with\n"
+    "\"headers\" and \"properties\". Exchange, routing key, and each header and\n"
+    "property that a record does not have are those of the flags.\n"
     "\n"
     "  --amqp-url URL         the broker, amqp://user:password@host:port/vhost, or a\n"
     "                         comma list, tried in turn; without it, the variable\n"
@@ -44,7 +47,14 @@ static const char help_text[] =
     "                         QUASH_EXCHANGE; '' is the default exchange\n"
     "  --routing-key KEY      empty without it\n"
     "  --records FILE         read records from FILE, or from standard input with -\n"
-    "  --transient            the broker may lose the event when it restarts\n"
+    "  --header NAME=VALUE    a header, as a string (other types need a record);\n"
+    "                         repeatable\n"
+    "  --property NAME=VALUE  a property: content_type, content_encoding,\n"
+    "                         delivery_mode, priority, correlation_id, reply_to,\n"
+    "                         expiration, message_id, timestamp, type, user_id,\n"
+    "                         app_id or cluster_id; repeatable\n"
+    "  --transient            the broker may lose the event when it restarts; the\n"
+    "                         same as --property delivery_mode=1\n"
     "  --persistent           it must not (the default)\n"
     "  --content-type TYPE    application/json without it; '' sends none\n"
     "  --declare TYPE         declare the exchange first: topic, direct, fanout or\n"
@@ -67,6 +77,7 @@ struct request {
     const char *records;      /* NULL: the event is `body` */
     const char *body;
     bool transient;
+    struct emit_attributes attributes;
 };
 
 /* ---- Sending */
@@ -78,19 +89,27 @@ static enum exit_code lost(const char *problem)
     return strstr(problem, "404 NOT_FOUND") != NULL ? EXIT_NO : EXIT_UNREACHABLE;
 }
 
-static enum exit_code send_event(struct publisher *publisher, const struct request *request, const char *exchange,
-                                 const char *routing_key, const void *body, size_t body_size)
+/* `publication` lacks its properties only; `name` is what complaints call it. */
+static enum exit_code send_event(struct publisher *publisher, struct publication *publication,
+                                 const struct emit_attributes *attributes, const char *name)
 {
     char problem[BROKER_PROBLEM_SIZE];
-    const struct publication publication = {
-        .exchange = exchange,
-        .routing_key = routing_key,
-        .content_type = request->content_type,
-        .persistent = !request->transient,
-        .body = body,
-        .body_size = body_size,
-    };
-    return publisher_send(publisher, &publication, problem) ? EXIT_DONE : lost(problem);
+    struct attributes *encoded = attributes_encode(attributes->headers, attributes->properties);
+    if (encoded == NULL)
+        return lost("out of memory");
+    publication->properties = attributes_properties(encoded);
+    enum exit_code code = EXIT_DONE;
+    if (!publisher_fits(publisher, publication->properties)) {
+        fprintf(stderr,
+                WHO ": %s: headers and properties do not fit into one frame, which AMQP demands (RabbitMQ allows 128 "
+                    "KiB unless told otherwise); move what is long into the body\n",
+                name);
+        code = EXIT_BAD_INPUT;
+    } else if (!publisher_send(publisher, publication, problem)) {
+        code = lost(problem);
+    }
+    attributes_free(encoded);
+    return code;
 }
 
 /* All of standard input, any bytes, also none; the caller frees. NULL after saying why not. */
@@ -132,31 +151,43 @@ static enum exit_code send_body(struct publisher *publisher, const struct reques
         if (input == NULL)
             return EXIT_BAD_INPUT;
     }
-    enum exit_code code = send_event(publisher, request, request->exchange, request->routing_key,
-                                     input != NULL ? input : request->body, size);
+    struct publication publication = {
+        .exchange = request->exchange,
+        .routing_key = request->routing_key,
+        .body = input != NULL ? input : request->body,
+        .body_size = size,
+    };
+    enum exit_code code = send_event(publisher, &publication, &request->attributes, "the event");
     free(input);
     return code;
 }
 
-/* One line of the records; `number` is its own. `problems` has none yet: the first wrong record ends the stream. */
+/* One line of the records, called `name`. `problems` has none yet: the first wrong record ends the stream. */
 static enum exit_code send_record(struct publisher *publisher, const struct request *request, const char *line,
-                                  size_t length, const char *path, unsigned long number, struct problems *problems)
+                                  size_t length, const char *name, struct problems *problems)
 {
     struct event_record record;
     if (!event_record_parse(&record, line, length, problems)) {
-        char place[NAME_SIZE];
-        snprintf(place, sizeof place, "%.100s: record %lu", path, number);
-        problems_print(problems, place, stderr);
+        problems_print(problems, name, stderr);
         return EXIT_BAD_INPUT;
     }
+    const struct event *event = &record.event;
+    struct publication publication = {
+        .exchange = event->exchange[0] != '\0' ? event->exchange : request->exchange,
+        .routing_key = event->routing_key[0] != '\0' ? event->routing_key : request->routing_key,
+        .body = event->body,
+        .body_size = event->body_sent, /* also of one that is larger than the rules would read */
+    };
+    struct emit_attributes attributes = {NULL, NULL};
     enum exit_code code = EXIT_BAD_INPUT;
-    const char *exchange = record.event.exchange[0] != '\0' ? record.event.exchange : request->exchange;
-    const char *key = record.event.routing_key[0] != '\0' ? record.event.routing_key : request->routing_key;
-    if (exchange == NULL)
-        fprintf(stderr, WHO ": %s: record %lu names no exchange; add \"exchange\" to it, or give --exchange\n", path,
-                number);
+    if (publication.exchange == NULL)
+        fprintf(stderr, WHO ": %s names no exchange; add \"exchange\" to it, or give --exchange\n", name);
+    else if (!emit_attributes_merge(&attributes, json_object_get(record.json, "headers"),
+                                    json_object_get(record.json, "properties"), &request->attributes))
+        code = lost("out of memory");
     else
-        code = send_event(publisher, request, exchange, key, record.event.body, record.event.body_size);
+        code = send_event(publisher, &publication, &attributes, name);
+    emit_attributes_fini(&attributes);
     event_record_fini(&record);
     return code;
 }
@@ -186,8 +217,10 @@ static enum exit_code send_records(struct publisher *publisher, const struct req
         code = EXIT_BAD_INPUT;
     }
     for (unsigned long number = 1; code == EXIT_DONE && (length = getline(&line, &size, file)) >= 0; number++) {
+        char name[NAME_SIZE];
+        snprintf(name, sizeof name, "%.100s: record %lu", path, number);
         if (!is_blank(line) || memchr(line, '\0', (size_t)length) != NULL)
-            code = send_record(publisher, request, line, (size_t)length, path, number, problems);
+            code = send_record(publisher, request, line, (size_t)length, name, problems);
     }
     if (code == EXIT_DONE && ferror(file)) {
         fprintf(stderr, WHO ": %s cannot be read: %s\n", path, strerror(errno));
@@ -315,13 +348,16 @@ static const char *environment(const char *name, const char *otherwise)
     return value != NULL && *value != '\0' ? value : otherwise;
 }
 
-int cmd_emit(int argc, char **argv)
+/* Fills in the request. With *ended the command ends with the result: help was asked for, or something is wrong. */
+static int read_flags(int argc, char **argv, struct request *request, bool *ended)
 {
     enum {
         FLAG_URL = OPTION_FIRST,
         FLAG_EXCHANGE,
         FLAG_ROUTING_KEY,
         FLAG_RECORDS,
+        FLAG_HEADER,
+        FLAG_PROPERTY,
         FLAG_PERSISTENT,
         FLAG_TRANSIENT,
         FLAG_CONTENT_TYPE,
@@ -332,6 +368,8 @@ int cmd_emit(int argc, char **argv)
         {"exchange", required_argument, NULL, FLAG_EXCHANGE},
         {"routing-key", required_argument, NULL, FLAG_ROUTING_KEY},
         {"records", required_argument, NULL, FLAG_RECORDS},
+        {"header", required_argument, NULL, FLAG_HEADER},
+        {"property", required_argument, NULL, FLAG_PROPERTY},
         {"persistent", no_argument, NULL, FLAG_PERSISTENT},
         {"transient", no_argument, NULL, FLAG_TRANSIENT},
         {"content-type", required_argument, NULL, FLAG_CONTENT_TYPE},
@@ -339,46 +377,76 @@ int cmd_emit(int argc, char **argv)
         {"help", no_argument, NULL, OPTION_HELP},
         {NULL, 0, NULL, 0},
     };
+    int value;
+    options_start();
+    while ((value = options_next(argc, argv, flags, WHO, stderr)) != OPTION_END) {
+        switch (value) {
+        case FLAG_URL:
+            request->urls = optarg;
+            break;
+        case FLAG_EXCHANGE:
+            request->exchange = optarg;
+            break;
+        case FLAG_ROUTING_KEY:
+            request->routing_key = optarg;
+            break;
+        case FLAG_RECORDS:
+            request->records = optarg;
+            break;
+        case FLAG_HEADER:
+            if (!emit_attributes_add_header(&request->attributes, optarg, WHO))
+                return options_refer_to_help(WHO, stderr);
+            break;
+        case FLAG_PROPERTY:
+            if (!emit_attributes_add_property(&request->attributes, optarg, WHO))
+                return options_refer_to_help(WHO, stderr);
+            break;
+        case FLAG_PERSISTENT:
+            request->transient = false;
+            break;
+        case FLAG_TRANSIENT:
+            request->transient = true;
+            break;
+        case FLAG_CONTENT_TYPE:
+            request->content_type = *optarg != '\0' ? optarg : NULL;
+            break;
+        case FLAG_DECLARE:
+            request->declare = optarg;
+            break;
+        default:
+            return options_end(value, help_text, WHO);
+        }
+    }
+    if (!check(request, argc - optind))
+        return options_refer_to_help(WHO, stderr);
+    request->body = request->records == NULL ? argv[optind] : NULL;
+    *ended = false;
+    return EXIT_DONE;
+}
+
+/* What --content-type and --transient say, unless --property has said otherwise. */
+static bool add_defaults(struct request *request)
+{
+    json_t *mode = json_integer(request->transient ? 1 : 2);
+    return emit_attributes_default(&request->attributes, "delivery_mode", mode) &&
+           (request->content_type == NULL ||
+            emit_attributes_default(&request->attributes, "content_type", json_string_nocheck(request->content_type)));
+}
+
+int cmd_emit(int argc, char **argv)
+{
     struct request request = {
         .urls = environment("QUASH_AMQP_URL", CONFIG_AMQP_URL),
         .exchange = environment("QUASH_EXCHANGE", NULL),
         .routing_key = "",
         .content_type = "application/json",
     };
-    int value;
-    options_start();
-    while ((value = options_next(argc, argv, flags, WHO, stderr)) != OPTION_END) {
-        switch (value) {
-        case FLAG_URL:
-            request.urls = optarg;
-            break;
-        case FLAG_EXCHANGE:
-            request.exchange = optarg;
-            break;
-        case FLAG_ROUTING_KEY:
-            request.routing_key = optarg;
-            break;
-        case FLAG_RECORDS:
-            request.records = optarg;
-            break;
-        case FLAG_PERSISTENT:
-            request.transient = false;
-            break;
-        case FLAG_TRANSIENT:
-            request.transient = true;
-            break;
-        case FLAG_CONTENT_TYPE:
-            request.content_type = *optarg != '\0' ? optarg : NULL;
-            break;
-        case FLAG_DECLARE:
-            request.declare = optarg;
-            break;
-        default:
-            return options_end(value, help_text, WHO);
-        }
-    }
-    if (!check(&request, argc - optind))
-        return options_refer_to_help(WHO, stderr);
-    request.body = request.records == NULL ? argv[optind] : NULL;
-    return (int)emit(&request);
+    if (!emit_attributes_init(&request.attributes))
+        return (int)lost("out of memory");
+    bool ended = true;
+    int code = read_flags(argc, argv, &request, &ended);
+    if (!ended)
+        code = (int)(add_defaults(&request) ? emit(&request) : lost("out of memory"));
+    emit_attributes_fini(&request.attributes);
+    return code;
 }

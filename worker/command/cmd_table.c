@@ -100,9 +100,13 @@ static enum exit_code verb_stat(const char *who, quash_table *table, const struc
     quash_status status = quash_table_get_info(table, &info);
     if (status != QUASH_OK)
         return table_access_failed(who, request->path, status);
+    quash_table_source source;
+    status = quash_table_get_source(table, &source);
+    if (status != QUASH_OK)
+        return table_access_failed(who, request->path, status);
     if (!request->json)
-        table_stat_print(request->path, &info, stdout);
-    else if (!table_stat_print_json(request->path, &info, stdout))
+        table_stat_print(request->path, &info, &source, stdout);
+    else if (!table_stat_print_json(request->path, &info, &source, stdout))
         return table_access_failed(who, request->path, QUASH_NO_MEMORY);
     return EXIT_DONE;
 }

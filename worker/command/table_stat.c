@@ -61,7 +61,7 @@ static void print_worker(const quash_table_info *info, FILE *out)
     }
 }
 
-void table_stat_print(const char *path, const quash_table_info *info, FILE *out)
+void table_stat_print(const char *path, const quash_table_info *info, const quash_table_source *source, FILE *out)
 {
     char shown[4096];
     uint64_t age;
@@ -73,6 +73,10 @@ void table_stat_print(const char *path, const quash_table_info *info, FILE *out)
             : !info->same_boot ? "left over from before this host started; not trusted"
                                : "in use");
     print_worker(info, out);
+    if (source->rules_hash != 0)
+        fprintf(out, LABEL "%016llx\n", "rules", (unsigned long long)source->rules_hash);
+    else
+        fprintf(out, LABEL "not noted\n", "rules");
     fprintf(out, LABEL "%llu\n", "sequence", (unsigned long long)info->sequence);
     fprintf(out, LABEL "%llu\n", "changes", (unsigned long long)info->changes);
     fprintf(out, LABEL "%llu bytes, %llu buckets\n", "size", (unsigned long long)info->bytes,
@@ -95,9 +99,10 @@ static json_t *milliseconds(const quash_table_info *info, uint64_t then_ns)
     return age_ns(info, then_ns, &age) ? json_integer((json_int_t)(age / 1000000)) : json_null();
 }
 
-bool table_stat_print_json(const char *path, const quash_table_info *info, FILE *out)
+bool table_stat_print_json(const char *path, const quash_table_info *info, const quash_table_source *source, FILE *out)
 {
-    char incarnation[17], shown[4096];
+    char incarnation[17], rules[17], shown[4096];
+    snprintf(rules, sizeof rules, "%016llx", (unsigned long long)source->rules_hash);
     snprintf(incarnation, sizeof incarnation, "%016llx", (unsigned long long)info->incarnation);
     json_t *worker = json_null();
     if (info->worker_pid != 0)
@@ -109,12 +114,13 @@ bool table_stat_print_json(const char *path, const quash_table_info *info, FILE 
     if (name == NULL)
         name = json_string(quote_bare(shown, sizeof shown, path, strlen(path)));
     json_t *root = json_pack(
-        "{so sI ss sb sb so sI sI sI sI sI sI sI so sI}", "path", name, "format", (json_int_t)info->format_version,
+        "{so sI ss sb sb so ss? sI sI sI sI sI sI sI so sI}", "path", name, "format", (json_int_t)info->format_version,
         "incarnation", incarnation, "same_boot", info->same_boot, "retired", info->retired, "worker", worker,
-        "sequence", (json_int_t)info->sequence, "changes", (json_int_t)info->changes, "bytes", (json_int_t)info->bytes,
-        "buckets", (json_int_t)info->buckets, "slots", (json_int_t)slots(info), "slots_used",
-        (json_int_t)info->slots_used, "buckets_overflowed", (json_int_t)info->buckets_overflowed, "watermark_age_ms",
-        milliseconds(info, info->watermark_ns), "ping_interval_ms", (json_int_t)info->ping_interval_ms);
+        "rules_hash", source->rules_hash != 0 ? rules : NULL, "sequence", (json_int_t)info->sequence, "changes",
+        (json_int_t)info->changes, "bytes", (json_int_t)info->bytes, "buckets", (json_int_t)info->buckets, "slots",
+        (json_int_t)slots(info), "slots_used", (json_int_t)info->slots_used, "buckets_overflowed",
+        (json_int_t)info->buckets_overflowed, "watermark_age_ms", milliseconds(info, info->watermark_ns),
+        "ping_interval_ms", (json_int_t)info->ping_interval_ms);
     bool good = root != NULL && json_dumpf(root, out, JSON_COMPACT) == 0;
     fputc('\n', out);
     json_decref(root);

@@ -10,9 +10,9 @@
 #include <quash/table.h>
 
 /* A line for each thing worth knowing. */
-void table_stat_print(const char *path, const quash_table_info *info, FILE *out);
+void table_stat_print(const char *path, const quash_table_info *info, const quash_table_source *source, FILE *out);
 
 /* The same as one JSON object on one line; what is not known is null. False when memory ran out. */
-bool table_stat_print_json(const char *path, const quash_table_info *info, FILE *out);
+bool table_stat_print_json(const char *path, const quash_table_info *info, const quash_table_source *source, FILE *out);
 
 #endif

@@ -182,11 +182,18 @@ static bool write_pointer(const struct json_place *place, char *out, size_t size
     return fits;
 }
 
+const char *json_place_pointer(const struct json_place *place, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    (void)write_pointer(place, out, size, &used);
+    return out;
+}
+
 void json_problem(struct problems *problems, const struct json_place *place, const char *format, ...)
 {
-    char pointer[PROBLEM_POINTER_SIZE] = "";
-    size_t used = 0;
-    (void)write_pointer(place, pointer, sizeof pointer, &used);
+    char pointer[PROBLEM_POINTER_SIZE];
+    json_place_pointer(place, pointer, sizeof pointer);
     char sentence[PROBLEM_SENTENCE_SIZE];
     va_list arguments;
     va_start(arguments, format);

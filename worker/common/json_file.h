@@ -47,6 +47,9 @@ struct json_place {
 struct json_place json_place_key(const struct json_place *parent, const char *key);
 struct json_place json_place_index(const struct json_place *parent, size_t index);
 
+/* The JSON Pointer to it, as far as whole segments fit. Returns out. */
+const char *json_place_pointer(const struct json_place *place, char *out, size_t size);
+
 /* Adds a problem at `place`. */
 void json_problem(struct problems *problems, const struct json_place *place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -29,6 +29,7 @@ static void explain_fault(const json_error_t *error, struct json_fault *fault)
     fault->line = error->line > 0 ? error->line : 0;
     fault->column = error->line > 0 ? (error->column > 0 ? error->column : 1) : 0;
     fault->past_limit = true;
+    fault->number_past_64_bits = json_error_code(error) == json_error_numeric_overflow;
     switch (json_error_code(error)) {
     case json_error_stack_overflow:
         snprintf(fault->sentence, sizeof fault->sentence, "nested more than %d levels deep", JSON_TEXT_DEPTH_MAX);
@@ -64,7 +65,7 @@ json_t *json_text_parse(const char *text, size_t size, bool allow_nul, struct js
 
     if (size >= 3 && memcmp(text, byte_order_mark, 3) == 0) {
         fault->line = fault->column = 1;
-        fault->past_limit = false;
+        fault->past_limit = fault->number_past_64_bits = false;
         snprintf(fault->sentence, sizeof fault->sentence, "it starts with a byte order mark, which JSON must not have");
         return NULL;
     }

@@ -16,8 +16,9 @@
 #define JSON_TEXT_DEPTH_MAX 2048 /* jansson's own, JSON_PARSER_MAX_DEPTH */
 
 struct json_fault {
-    int line, column;   /* from 1; columns count characters; 0 where there is none to tell */
-    bool past_limit;    /* JSON as such, but past a limit of the policy: size of numbers, depth, \u0000, keys twice */
+    int line, column; /* from 1; columns count characters; 0 where there is none to tell */
+    bool past_limit;  /* JSON as such, but past a limit of the policy: size of numbers, depth, \u0000, keys twice */
+    bool number_past_64_bits;
     char sentence[192]; /* what is wrong, without the place */
 };
 

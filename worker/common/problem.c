@@ -31,7 +31,7 @@ void problems_add(struct problems *problems, int line, int column, const char *p
     utf8_trim(problem->sentence);
 }
 
-void problems_print(const struct problems *problems, const char *path, FILE *out)
+static void print(const struct problems *problems, const char *path, const char *mark, const char *noun, FILE *out)
 {
     size_t kept = problems->count < PROBLEMS_MAX ? problems->count : PROBLEMS_MAX;
     for (size_t i = 0; i < kept; i++) {
@@ -39,6 +39,7 @@ void problems_print(const struct problems *problems, const char *path, FILE *out
         fprintf(out, "%s:", path);
         if (problem->line > 0)
             fprintf(out, "%d:%d:", problem->line, problem->column);
+        fputs(mark, out);
         if (problem->pointer[0] != '\0') {
             char pointer[2 * PROBLEM_POINTER_SIZE];
             fprintf(out, " at %s:", quote_bare(pointer, sizeof pointer, problem->pointer, strlen(problem->pointer)));
@@ -46,8 +47,18 @@ void problems_print(const struct problems *problems, const char *path, FILE *out
         fprintf(out, " %s\n", problem->sentence);
     }
     if (problems->count > kept)
-        fprintf(out, "%s: and %zu more problem%s\n", path, problems->count - kept,
+        fprintf(out, "%s: and %zu more %s%s\n", path, problems->count - kept, noun,
                 problems->count == kept + 1 ? "" : "s");
+}
+
+void problems_print(const struct problems *problems, const char *path, FILE *out)
+{
+    print(problems, path, "", "problem", out);
+}
+
+void problems_print_warnings(const struct problems *warnings, const char *path, FILE *out)
+{
+    print(warnings, path, " warning:", "warning", out);
 }
 
 /* Case and the way that words are joined are what people mix up most; neither counts as a difference. */

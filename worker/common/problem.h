@@ -30,6 +30,9 @@ void problems_add(struct problems *problems, int line, int column, const char *p
 /* One line each: `PATH:LINE:COLUMN: sentence` or `PATH: at POINTER: sentence`. */
 void problems_print(const struct problems *problems, const char *path, FILE *out);
 
+/* The same of what is not wrong, but hardly meant: `PATH:LINE:COLUMN: warning: at POINTER: sentence`. */
+void problems_print_warnings(const struct problems *warnings, const char *path, FILE *out);
+
 /* The one of `known` (NULL-terminated) that `word` was most likely meant to be, or NULL if none is near. */
 const char *nearest_word(const char *word, const char *const *known);
 

@@ -3,7 +3,6 @@
  */
 #include "quote.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,6 +129,19 @@ const char *quote_json(char *out, size_t size, const json_t *value)
         break;
     }
     return out;
+}
+
+bool utf8_valid(const char *text, size_t length)
+{
+    while (length > 0) {
+        uint32_t code;
+        size_t taken = utf8_character(text, length, &code);
+        if (taken == 0)
+            return false;
+        text += taken;
+        length -= taken;
+    }
+    return true;
 }
 
 size_t utf8_characters(const char *text, size_t length)

@@ -5,6 +5,7 @@
 #ifndef QUASHD_QUOTE_H
 #define QUASHD_QUOTE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <jansson.h>
@@ -24,6 +25,9 @@ const char *quote_bare(char *out, size_t size, const char *text, size_t length);
 
 /* Takes a UTF-8 character off the end of `text` if it was cut in the middle. */
 void utf8_trim(char *text);
+
+/* Whether text[length] is UTF-8, as RFC 3629 has it: no surrogates, nothing in more bytes than it needs. */
+bool utf8_valid(const char *text, size_t length);
 
 /* How many characters the UTF-8 text has, as JSON Schema counts its lengths. */
 size_t utf8_characters(const char *text, size_t length);

@@ -43,6 +43,9 @@ static const char help_text[] = "Usage: quashd --rules FILE [FLAG...]\n"
                                 "\n"
                                 "What to do with it:\n"
                                 "  --rules FILE           which events cancel which groups; required\n"
+                                "  --dead-letter-exchange NAME\n"
+                                "                         where events go that cannot be used, for people to look\n"
+                                "                         at; without it rules that ask for that are refused\n"
                                 "  --table FILE           the cancellation table (/dev/shm/quash/INSTANCE)\n"
                                 "  --table-buckets N      the table's size: a power of two from 1 to 16777216, of\n"
                                 "                         64 bytes each (16384)\n"
@@ -75,8 +78,8 @@ static const char help_text[] = "Usage: quashd --rules FILE [FLAG...]\n"
                                 "A worker that was away for longer than --queue-expires-ms finds its queue gone.\n"
                                 "It then flushes all caches, which is safe, and costs a load of everything.\n"
                                 "\n"
-                                "SIGTERM and SIGINT end quashd cleanly. SIGHUP does not, and reloads nothing:\n"
-                                "restart quashd for new rules.\n"
+                                "SIGTERM and SIGINT end quashd cleanly. SIGHUP has it read the rules again, which\n"
+                                "it also does by itself when the file has changed.\n"
                                 "\n"
                                 "Exit codes:\n"
                                 "  0  done, or ended by a signal\n"
@@ -302,6 +305,7 @@ void config_fini(struct config *config)
 {
     config_clear_urls(config);
     free(config->exchange);
+    free(config->dead_letter_exchange);
     free(config->rules_path);
     free(config->table_path);
     free(config->instance);

@@ -31,10 +31,11 @@
 struct config {
     char *amqp_url[CONFIG_URLS_MAX]; /* tried in turn; at least one */
     size_t amqp_url_count;
-    char *exchange;   /* where rules listen that name none; NULL: they must name one */
-    char *rules_path; /* never NULL */
-    char *table_path; /* never NULL */
-    char *instance;   /* never NULL; names the queue `quash.<instance>` */
+    char *exchange;             /* where rules listen that name none; NULL: they must name one */
+    char *dead_letter_exchange; /* NULL: none, and rules that need one are refused */
+    char *rules_path;           /* never NULL */
+    char *table_path;           /* never NULL */
+    char *instance;             /* never NULL; names the queue `quash.<instance>` */
     uint64_t table_buckets;
     uint32_t table_mode;
     uint32_t prefetch;

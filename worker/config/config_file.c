@@ -21,6 +21,7 @@ struct expectation {
 static const struct expectation expected_type[SETTINGS] = {
     [SETTING_AMQP_URL] = {JSON_ARRAY, "a URL as a string, or several in an array"},
     [SETTING_EXCHANGE] = {JSON_STRING, "the name of an exchange, as a string"},
+    [SETTING_DEAD_LETTER_EXCHANGE] = {JSON_STRING, "the name of an exchange, as a string"},
     [SETTING_RULES] = {JSON_STRING, "a path, as a string"},
     [SETTING_TABLE] = {JSON_STRING, "a path, as a string"},
     [SETTING_INSTANCE] = {JSON_STRING, "a name, as a string"},

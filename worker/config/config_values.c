@@ -115,17 +115,19 @@ static bool is_utf8(const char *text)
     return string != NULL;
 }
 
-static bool set_exchange(struct config *config, const char *text, char problem[CONFIG_PROBLEM_SIZE])
+static bool set_exchange(char **field, const char *text, const char *which, char problem[CONFIG_PROBLEM_SIZE])
 {
     if (*text == '\0')
-        return fail(problem, "an empty name is the broker's default exchange, to which nothing can be bound; name the "
-                             "exchange that the events are published to");
+        return fail(problem,
+                    "an empty name is the broker's default exchange, to which nothing can be bound; name the "
+                    "exchange that %s",
+                    which);
     if (strlen(text) > SHORT_STRING_BYTES_MAX)
         return fail(problem, "a name of %zu bytes; an exchange's name has at most %d", strlen(text),
                     SHORT_STRING_BYTES_MAX);
     if (!is_utf8(text))
         return fail(problem, "the name is not UTF-8, as the names of exchanges are");
-    return store(&config->exchange, text, problem);
+    return store(field, text, problem);
 }
 
 static bool set_path(char **field, const char *text, char problem[CONFIG_PROBLEM_SIZE])
@@ -257,7 +259,9 @@ bool config_set(struct config *config, enum setting setting, const char *text, c
     case SETTING_AMQP_URL:
         return set_urls(config, text, problem);
     case SETTING_EXCHANGE:
-        return set_exchange(config, text, problem);
+        return set_exchange(&config->exchange, text, "the events are published to", problem);
+    case SETTING_DEAD_LETTER_EXCHANGE:
+        return set_exchange(&config->dead_letter_exchange, text, "dead letters are to go to", problem);
     case SETTING_RULES:
         return set_path(&config->rules_path, text, problem);
     case SETTING_TABLE:

@@ -15,6 +15,7 @@
 #define CONFIG_SETTINGS(X)                                                                                             \
     X(AMQP_URL, "amqp-url", "QUASH_AMQP_URL", "amqp_url")                                                              \
     X(EXCHANGE, "exchange", "QUASH_EXCHANGE", "exchange")                                                              \
+    X(DEAD_LETTER_EXCHANGE, "dead-letter-exchange", "QUASH_DEAD_LETTER_EXCHANGE", "dead_letter_exchange")              \
     X(RULES, "rules", "QUASH_RULES", "rules")                                                                          \
     X(TABLE, "table", "QUASH_TABLE", "table")                                                                          \
     X(INSTANCE, "instance", "QUASH_INSTANCE", "instance")                                                              \

@@ -7,46 +7,14 @@
  */
 #include "event_record.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base64.h"
 #include "json_file.h"
 #include "json_text.h"
+#include "record_attributes.h"
 #include "short_string.h"
-
-static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/* RFC 4648, padded, no white space. NULL if it is not that; the caller frees. */
-static unsigned char *decode_base64(const char *text, size_t length, size_t *decoded)
-{
-    if (length % 4 != 0)
-        return NULL;
-    unsigned char *out = malloc(length / 4 * 3 + 1);
-    if (out == NULL)
-        return NULL;
-    size_t used = 0;
-    for (size_t i = 0; i < length; i += 4) {
-        uint32_t bits = 0;
-        size_t padding = 0;
-        for (size_t j = 0; j < 4; j++) {
-            const char *digit = text[i + j] != '\0' ? strchr(base64_alphabet, text[i + j]) : NULL;
-            if (digit != NULL && padding == 0)
-                bits = bits << 6 | (uint32_t)(digit - base64_alphabet);
-            else if (text[i + j] == '=' && i + 4 == length && j >= 2) {
-                bits <<= 6;
-                padding++;
-            } else {
-                free(out);
-                return NULL;
-            }
-        }
-        for (size_t j = 0; j < 3 - padding; j++)
-            out[used++] = (unsigned char)(bits >> (16 - 8 * j));
-    }
-    *decoded = used;
-    return out;
-}
 
 static const char *read_string(const json_t *root, const char *key, const char *expected, struct problems *problems)
 {
@@ -60,14 +28,6 @@ static const char *read_string(const json_t *root, const char *key, const char *
     if (strlen(json_string_value(value)) != json_string_length(value))
         json_problem(problems, &here, "contains \\u0000, which no exchange and no routing key can");
     return json_string_value(value);
-}
-
-static void check_object(const json_t *root, const char *key, struct problems *problems)
-{
-    const json_t *value = json_object_get(root, key);
-    struct json_place here = json_place_key(NULL, key);
-    if (value != NULL)
-        json_expect(value, JSON_OBJECT, "an object", &here, problems);
 }
 
 static void set_body(struct event *event, const void *bytes, size_t size)
@@ -103,11 +63,12 @@ static void read_body(struct event_record *record, const char *text, const struc
         struct json_place here = json_place_key(NULL, "body_base64");
         if (!json_expect(value, JSON_STRING, "the body's bytes in base64", &here, problems))
             return;
-        size_t size = 0;
-        record->bytes = decode_base64(json_string_value(value), json_string_length(value), &size);
+        size_t size;
+        record->bytes = base64_decode(json_string_value(value), json_string_length(value), &size);
         if (record->bytes == NULL)
-            json_problem(problems, &here,
-                         "is not base64 (RFC 4648: A-Z a-z 0-9 + /, padded with = to a multiple of 4)");
+            json_problem(problems, &here, "%s",
+                         size == 0 ? "is not base64 (RFC 4648: A-Z a-z 0-9 + /, padded with = to a multiple of 4)"
+                                   : "cannot be read: out of memory");
         else
             set_body(&record->event, record->bytes, size);
         return;
@@ -165,8 +126,9 @@ bool event_record_parse(struct event_record *record, const char *text, size_t si
         json_check_keys(record->json, known, NULL, problems);
         record->event.exchange = read_string(record->json, "exchange", "the name of an exchange", problems);
         record->event.routing_key = read_string(record->json, "routing_key", "a routing key", problems);
-        check_object(record->json, "headers", problems);
-        check_object(record->json, "properties", problems);
+        record_attributes_check(record->json, problems);
+        record->event.decode = record_attributes_decode;
+        record->event.decode_from = record->json;
         read_body(record, text, &span, problems);
     }
     if (problems->count == before)

@@ -4,8 +4,9 @@
  *     { "exchange": "domain", "routing_key": "order.paid", "headers": {}, "properties": {}, "body": {"id": 17} }
  *
  * with exactly one of `body` (any JSON value), `body_text` (a string that is the body) and `body_base64` (the body's
- * bytes). What is left out of the rest is empty. The bytes of `body` are those that stand in the record, so that a
- * number past 64 bits or a key that is there twice reaches the rules as it would from the broker.
+ * bytes). What is left out of the rest is empty. A header's value may be any JSON; `{"base64": "..."}` stands for
+ * bytes. The bytes of `body` are those that stand in the record, so that a number past 64 bits or a key that is there
+ * twice reaches the rules as it would from the broker.
  */
 #ifndef QUASHD_EVENT_RECORD_H
 #define QUASHD_EVENT_RECORD_H
@@ -21,8 +22,8 @@
 #define EVENT_RECORD_BYTES_MAX ((size_t)64 << 20)
 
 struct event_record {
-    struct event event; /* borrows from the members below */
-    json_t *json;       /* the record; private */
+    struct event event; /* borrows from the members below; all of event.body_sent is there, however much that is */
+    json_t *json;       /* the record as it was parsed */
     void *bytes;        /* its text, or its body decoded; private */
 };
 

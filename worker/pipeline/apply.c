@@ -14,7 +14,8 @@ struct apply {
     pthread_mutex_t lock; /* guards the rest, and keeps the table from being replaced in the middle of a call */
     quash_table *table;
     uint64_t rules_hash;
-    uint64_t source; /* what the note says; 0: it is erased */
+    uint64_t source; /* what the note says, or would say were it not held; 0: it is erased */
+    bool held;       /* the note is erased whatever `source` says */
     /* What was logged last, so that it is logged once. */
     quash_status cancel_trouble;
     quash_status file_trouble;
@@ -65,7 +66,7 @@ static void tell_trouble(quash_status *last, quash_status status, const quash_er
 static bool write_note(struct apply *apply, uint64_t source)
 {
     quash_table_source note = {0};
-    if (source != 0) {
+    if (source != 0 && !apply->held) {
         (void)quash_table_get_source(apply->table, &note);
         note.source_hash = source;
         note.rules_hash = apply->rules_hash;
@@ -83,7 +84,9 @@ static quash_status refresh(struct apply *apply, quash_error *error)
         return status;
     status = quash_table_cancel_batch(apply->table, everything, 1);
     /* Should that have failed, the new table bears no note, and everything is cancelled at the next occasion. */
-    if (status == QUASH_OK && apply->source != 0)
+    if (status != QUASH_OK)
+        apply->source = 0;
+    else if (apply->source != 0)
         (void)write_note(apply, apply->source);
     log_line(LOG_WARN, "the table's file was removed or replaced; made a new one and cancelled everything in it", NULL);
     return status;
@@ -124,11 +127,16 @@ const char *apply_source_differs(struct apply *apply, uint64_t source)
     quash_table_source note = {0};
     pthread_mutex_lock(&apply->lock);
     quash_status status = quash_table_get_source(apply->table, &note);
+    if (apply->held) {
+        note.source_hash = apply->source;
+        note.rules_hash = apply->rules_hash;
+    }
     if (status == QUASH_OK && note.source_hash == source && note.rules_hash == apply->rules_hash)
         apply->source = source;
     pthread_mutex_unlock(&apply->lock);
     if (status != QUASH_OK || note.source_hash == 0)
-        return "the table does not say what it was last served with: it is new, or its worker was interrupted";
+        return "the table does not say what it was last served with: it is new, or its worker was interrupted, or "
+               "had groups left to cancel again";
     if (note.source_hash != source)
         return "the table was last served from another queue, virtual host or broker";
     if (note.rules_hash != apply->rules_hash)
@@ -140,6 +148,25 @@ void apply_set_source(struct apply *apply, uint64_t source)
 {
     pthread_mutex_lock(&apply->lock);
     (void)write_note(apply, source);
+    pthread_mutex_unlock(&apply->lock);
+}
+
+void apply_set_rules(struct apply *apply, uint64_t rules_hash)
+{
+    pthread_mutex_lock(&apply->lock);
+    apply->rules_hash = rules_hash;
+    if (apply->source != 0)
+        (void)write_note(apply, apply->source);
+    pthread_mutex_unlock(&apply->lock);
+}
+
+void apply_hold_note(struct apply *apply, bool hold)
+{
+    pthread_mutex_lock(&apply->lock);
+    if (apply->held != hold) {
+        apply->held = hold;
+        (void)write_note(apply, apply->source);
+    }
     pthread_mutex_unlock(&apply->lock);
 }
 

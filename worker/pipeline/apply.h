@@ -38,6 +38,14 @@ const char *apply_source_differs(struct apply *apply, uint64_t source);
 /* Writes the note. */
 void apply_set_source(struct apply *apply, uint64_t source);
 
+/* From now on these rules are served, and the note, unless it is erased, says so; to be called once everything is
+ * cancelled that they ask for. */
+void apply_set_rules(struct apply *apply, uint64_t rules_hash);
+
+/* While held, the note is erased, so that a worker that dies now leaves a table that its successor flushes; what the
+ * note would say is kept up, and stands there again when it is let go. */
+void apply_hold_note(struct apply *apply, bool hold);
+
 /* Once a second: tells the readers that the worker is alive and whether it is connected, and replaces a table whose
  * file was removed; everything is cancelled in the new one. */
 void apply_tick(struct apply *apply, bool connected);

@@ -1,8 +1,8 @@
 /*
  * condition.c - reading and testing `when`.
  *
- * Strings are borrowed from the JSON values that hold them, which the condition keeps a reference to; testing only
- * reads them, so that any number of threads may.
+ * The tests stand in one array, in the order in which they are made; the key of `when` that each comes from gives its
+ * stage. What is taken over from `defaults` is borrowed from there.
  */
 #include "condition.h"
 
@@ -10,319 +10,352 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json_pointer.h"
 #include "quote.h"
-#include "topic.h"
 
-struct body_test {
-    struct json_pointer *pointer;
-    json_t *accepted; /* an array of scalars; a reference */
-};
+enum key { KEY_EXCHANGE, KEY_ROUTING_KEY, KEY_HEADERS, KEY_PROPERTIES, KEY_BODY, KEYS };
 
-struct strings {
-    const char **item;
-    size_t count;
+static const char *const key_name[KEYS + 1] = {"exchange", "routing_key", "headers", "properties", "body", NULL};
+
+static const enum condition_stage key_stage[KEYS] = {CONDITION_ROUTING, CONDITION_ROUTING, CONDITION_ATTRIBUTES,
+                                                     CONDITION_ATTRIBUTES, CONDITION_BODY};
+
+struct test {
+    enum key key;
+    bool borrowed; /* source and matcher are those of the defaults */
+    char *pointer; /* owned */
+    struct source *source;
+    struct matcher *matcher;
 };
 
 struct condition {
-    json_t *when; /* a reference, which keeps the strings alive */
-    struct strings exchanges, routing_keys;
-    struct body_test *tests;
-    size_t test_count;
+    struct test *test;
+    size_t count;
+    size_t stage_end[CONDITION_BODY + 1]; /* where the tests of the stage end */
 };
 
 void condition_free(struct condition *condition)
 {
     if (condition == NULL)
         return;
-    for (size_t i = 0; i < condition->test_count; i++) {
-        json_pointer_free(condition->tests[i].pointer);
-        json_decref(condition->tests[i].accepted);
+    for (size_t i = 0; i < condition->count; i++) {
+        struct test *test = &condition->test[i];
+        free(test->pointer);
+        if (test->borrowed)
+            continue;
+        source_free(test->source);
+        matcher_free(test->matcher);
     }
-    free(condition->tests);
-    free(condition->exchanges.item);
-    free(condition->routing_keys.item);
-    json_decref(condition->when);
+    free(condition->test);
     free(condition);
 }
 
-typedef void check_value(const json_t *value, const struct json_place *place, struct problems *problems);
+/* ---- Reading */
 
-/* A new array with the values that `value` stands for: itself, or its elements if it is a list. Each is checked. NULL
- * if it is no usable list, or memory ran out. */
-static json_t *read_one_or_list(json_t *value, check_value *check, const struct json_place *place,
-                                struct problems *problems)
+struct reading {
+    struct condition *condition;
+    struct problems *problems;
+};
+
+static struct test *add_test(struct reading *reading, enum key key)
 {
-    json_t *list = NULL;
-    if (!json_is_array(value)) {
-        check(value, place, problems);
-        list = json_array();
-        if (list == NULL || json_array_append(list, value) != 0)
-            goto no_memory;
-        return list;
-    }
-    if (json_array_size(value) == 0) {
-        json_problem(problems, place, "found an empty list, which nothing could match; leave the key out to match all");
-        return NULL;
-    }
-    if (json_array_size(value) > CONDITION_VALUES_MAX) {
-        json_problem(problems, place, "found a list of %zu; at most %d values fit in one; make it several rules",
-                     json_array_size(value), CONDITION_VALUES_MAX);
-        return NULL;
-    }
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        struct json_place here = json_place_index(place, i);
-        check(json_array_get(value, i), &here, problems);
-    }
-    list = json_copy(value);
-    if (list != NULL)
-        return list;
-no_memory:
-    json_decref(list);
-    json_problem(problems, place, "out of memory");
-    return NULL;
+    struct test *test = &reading->condition->test[reading->condition->count++];
+    test->key = key;
+    return test;
 }
 
-static void check_exchange(const json_t *value, const struct json_place *place, struct problems *problems)
+/* "/when/KEY" and, of a test of a source, "/SOURCE", escaped. NULL when memory ran out. */
+static char *make_pointer(enum key key, const char *source)
 {
-    if (!json_expect(value, JSON_STRING, "the name of an exchange, or a list of them", place, problems))
-        return;
-    const char *name = json_string_value(value);
-    if (name[0] == '\0')
-        json_problem(
-            problems, place,
-            "the default exchange \"\" cannot be bound to; name the exchange that the events are published to");
-    else if (json_string_length(value) > SHORT_STRING_BYTES_MAX)
-        json_problem(problems, place, "the name of an exchange has at most %d bytes, this one has %zu",
-                     SHORT_STRING_BYTES_MAX, json_string_length(value));
-    else if (strpbrk(name, "*?") != NULL)
-        json_problem(problems, place,
-                     "this version does not know \"*\" and \"?\" as wildcards in the name of an exchange; list the "
-                     "exchanges one by one");
+    size_t length = source != NULL ? strlen(source) : 0;
+    char *pointer = malloc(sizeof "/when/routing_key/" + 2 * length);
+    if (pointer == NULL)
+        return NULL;
+    size_t used = (size_t)sprintf(pointer, "/when/%s%s", key_name[key], source != NULL ? "/" : "");
+    for (size_t i = 0; i < length; i++) {
+        bool escaped = source[i] == '~' || source[i] == '/';
+        if (escaped)
+            pointer[used++] = '~';
+        pointer[used++] = source[i] == '~' ? '0' : source[i] == '/' ? '1' : source[i];
+    }
+    pointer[used] = '\0';
+    return pointer;
 }
 
-static void check_routing_key(const json_t *value, const struct json_place *place, struct problems *problems)
+static void read_test(struct reading *reading, enum key key, const char *source, json_t *value,
+                      const struct json_place *place)
 {
-    if (!json_expect(value, JSON_STRING, "a topic pattern such as \"order.*.changed\", or a list of them", place,
-                     problems))
-        return;
+    static const enum matcher_kind kinds[KEYS] = {MATCHER_EXCHANGE, MATCHER_TOPIC, MATCHER_VALUE, MATCHER_VALUE,
+                                                  MATCHER_VALUE};
+    static struct source *(*const compile[KEYS])(const char *, size_t, char *, size_t) = {
+        [KEY_HEADERS] = source_compile_header,
+        [KEY_PROPERTIES] = source_compile_property,
+        [KEY_BODY] = source_compile_body,
+    };
+    struct test *test = add_test(reading, key);
     char problem[256];
-    if (!topic_check(json_string_value(value), problem, sizeof problem))
-        json_problem(problems, place, "%s", problem);
-}
-
-static void check_scalar(const json_t *value, const struct json_place *place, struct problems *problems)
-{
-    static const char expected[] = "a string, an integer, true, false, null, or a list of them";
-    char found[QUOTE_SIZE + 16];
-    switch (json_typeof(value)) {
-    case JSON_INTEGER:
-    case JSON_TRUE:
-    case JSON_FALSE:
-    case JSON_NULL:
-        return;
-    case JSON_STRING:
-        if (strpbrk(json_string_value(value), "*?") != NULL)
-            json_problem(problems, place,
-                         "%s: this version compares strings exactly and does not know \"*\" and \"?\" as wildcards; "
-                         "list the values one by one",
-                         json_found(value, found, sizeof found));
-        return;
-    case JSON_REAL:
-        json_problem(problems, place, "found %s, which is written as a fraction; expected %s",
-                     json_found(value, found, sizeof found), expected);
-        return;
-    case JSON_OBJECT:
-        json_problem(problems, place,
-                     "found an object, a kind of condition that this version does not know; expected %s", expected);
-        return;
-    case JSON_ARRAY:
-        json_problem(problems, place, "found a list in a list; expected %s", expected);
-        return;
+    test->pointer = make_pointer(key, source);
+    if (test->pointer == NULL)
+        json_problem(reading->problems, place, "out of memory");
+    if (source != NULL) {
+        test->source = compile[key](source, strlen(source), problem, sizeof problem);
+        if (test->source == NULL)
+            json_problem(reading->problems, place, "%s", problem);
     }
+    test->matcher = matcher_read(value, kinds[key], place, reading->problems);
 }
 
-/* Borrows the strings of `value`, which read_one_or_list has checked. */
-static bool borrow_strings(json_t *value, struct strings *strings)
+/* An object of sources and what is wanted there. */
+static void read_sources(struct reading *reading, enum key key, json_t *object, const struct json_place *place)
 {
-    size_t count = json_is_array(value) ? json_array_size(value) : 1;
-    strings->item = calloc(count, sizeof *strings->item);
-    if (strings->item == NULL)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        strings->item[i] = json_string_value(json_is_array(value) ? json_array_get(value, i) : value);
-    strings->count = count;
-    return true;
-}
-
-static void read_strings(struct strings *strings, json_t *value, check_value *check, const struct json_place *place,
-                         struct problems *problems)
-{
-    size_t before = problems->count;
-    json_decref(read_one_or_list(value, check, place, problems));
-    if (problems->count == before && !borrow_strings(value, strings))
-        json_problem(problems, place, "out of memory");
-}
-
-static void read_body(struct condition *condition, json_t *body, const struct json_place *place,
-                      struct problems *problems)
-{
-    if (!json_expect(body, JSON_OBJECT, "an object of JSON Pointers and values, as in {\"/type\": \"order.paid\"}",
-                     place, problems))
+    static const char *const expected[KEYS] = {
+        [KEY_HEADERS] = "an object of headers and values, as in {\"x-tenant\": \"a\"}",
+        [KEY_PROPERTIES] = "an object of properties and values, as in {\"type\": \"order.paid\"}",
+        [KEY_BODY] = "an object of JSON Pointers and values, as in {\"/type\": \"order.paid\"}",
+    };
+    if (!json_expect(object, JSON_OBJECT, expected[key], place, reading->problems))
         return;
-    size_t count = json_object_size(body);
+    size_t count = json_object_size(object);
     if (count == 0) {
-        json_problem(problems, place, "found no condition; leave \"body\" out, or name a JSON Pointer and its value");
+        json_problem(reading->problems, place, "found no condition; leave \"%s\" out, or name a place and its value",
+                     key_name[key]);
         return;
     }
-    if (count > CONDITION_POINTERS_MAX) {
-        json_problem(problems, place, "found %zu conditions; at most %d fit in one rule", count,
-                     CONDITION_POINTERS_MAX);
+    if (count > CONDITION_SOURCES_MAX) {
+        json_problem(reading->problems, place, "found %zu conditions; at most %d fit in one rule", count,
+                     CONDITION_SOURCES_MAX);
         return;
     }
-    condition->tests = calloc(count, sizeof *condition->tests);
-    if (condition->tests == NULL) {
-        json_problem(problems, place, "out of memory");
-        return;
-    }
-    const char *key;
+    const char *source;
     json_t *value;
-    json_object_foreach(body, key, value)
+    json_object_foreach(object, source, value)
     {
-        struct json_place here = json_place_key(place, key);
-        struct body_test *test = &condition->tests[condition->test_count++];
-        char problem[256];
-        test->pointer = json_pointer_compile(key, strlen(key), problem, sizeof problem);
-        if (test->pointer == NULL)
-            json_problem(problems, &here, "%s", problem);
-        test->accepted = read_one_or_list(value, check_scalar, &here, problems);
+        struct json_place here = json_place_key(place, source);
+        read_test(reading, key, source, value, &here);
     }
 }
 
-struct condition *condition_read(json_t *when, const struct json_place *place, struct problems *problems)
+static void take_over(struct reading *reading, enum key key, const struct condition *defaults,
+                      const struct json_place *place)
 {
-    static const char *const known[] = {"exchange", "routing_key", "body", NULL};
+    static const char from[] = "/defaults";
+    for (size_t i = 0; i < defaults->count; i++) {
+        const struct test *original = &defaults->test[i];
+        if (original->key != key)
+            continue;
+        struct test *test = add_test(reading, key);
+        test->borrowed = true;
+        test->source = original->source;
+        test->matcher = original->matcher;
+        size_t size = sizeof from + strlen(original->pointer);
+        test->pointer = malloc(size);
+        if (test->pointer == NULL)
+            json_problem(reading->problems, place, "out of memory");
+        else
+            snprintf(test->pointer, size, "%s%s", from, original->pointer);
+    }
+}
+
+static void read_key(struct reading *reading, enum key key, json_t *value, const struct json_place *place)
+{
+    if (key == KEY_EXCHANGE || key == KEY_ROUTING_KEY)
+        read_test(reading, key, NULL, value, place);
+    else
+        read_sources(reading, key, value, place);
+}
+
+static void read_when(struct reading *reading, json_t *when, const struct condition *defaults,
+                      const struct json_place *place)
+{
+    for (enum key key = 0; key < KEYS; key++) {
+        struct json_place here = json_place_key(place, key_name[key]);
+        json_t *value = json_object_get(when, key_name[key]);
+        if (value != NULL)
+            read_key(reading, key, value, &here);
+        else if (defaults != NULL)
+            take_over(reading, key, defaults, place);
+        reading->condition->stage_end[key_stage[key]] = reading->condition->count;
+    }
+}
+
+struct condition *condition_read(json_t *when, const struct condition *defaults, const struct json_place *place,
+                                 struct problems *problems)
+{
     size_t before = problems->count;
     struct condition *condition = calloc(1, sizeof *condition);
-    if (condition == NULL) {
-        json_problem(problems, place, "out of memory");
-        return NULL;
-    }
-    if (when == NULL)
-        return condition;
-    if (!json_expect(when, JSON_OBJECT, "an object with \"exchange\", \"routing_key\" or \"body\"", place, problems))
+    if (condition == NULL)
+        goto no_memory;
+    if (when != NULL && !json_expect(when, JSON_OBJECT,
+                                     "an object with \"exchange\", \"routing_key\", \"headers\", \"properties\" or "
+                                     "\"body\"",
+                                     place, problems))
         goto bad;
-    condition->when = json_incref(when);
-    json_check_keys(when, known, place, problems);
+    if (when != NULL)
+        json_check_keys(when, key_name, place, problems);
 
-    json_t *exchange = json_object_get(when, "exchange");
-    struct json_place exchange_place = json_place_key(place, "exchange");
-    if (exchange != NULL)
-        read_strings(&condition->exchanges, exchange, check_exchange, &exchange_place, problems);
-    json_t *routing_key = json_object_get(when, "routing_key");
-    struct json_place routing_key_place = json_place_key(place, "routing_key");
-    if (routing_key != NULL)
-        read_strings(&condition->routing_keys, routing_key, check_routing_key, &routing_key_place, problems);
-    json_t *body = json_object_get(when, "body");
-    struct json_place body_place = json_place_key(place, "body");
-    if (body != NULL)
-        read_body(condition, body, &body_place, problems);
-
+    size_t room = defaults != NULL ? defaults->count : 0;
+    for (enum key key = 0; key < KEYS; key++) {
+        const json_t *value = json_object_get(when, key_name[key]);
+        size_t sources = key == KEY_EXCHANGE || key == KEY_ROUTING_KEY ? 1 : json_object_size(value);
+        room += value == NULL ? 0 : sources;
+    }
+    condition->test = calloc(room > 0 ? room : 1, sizeof *condition->test);
+    if (condition->test == NULL)
+        goto no_memory;
+    struct reading reading = {condition, problems};
+    read_when(&reading, when, defaults, place);
     if (problems->count == before)
         return condition;
+    goto bad;
+no_memory:
+    json_problem(problems, place, "out of memory");
 bad:
     condition_free(condition);
     return NULL;
 }
 
-/* `"a", "b" or 3 more` */
-static const char *describe(char *out, size_t size, const char *const *text, const json_t *list, size_t count)
+/* ---- Asking */
+
+size_t condition_count(const struct condition *condition)
 {
-    enum { SHOWN_MAX = 3 };
-    size_t used = 0;
-    out[0] = '\0';
-    for (size_t i = 0; i < count && i < SHOWN_MAX; i++) {
-        char shown[48];
-        if (text != NULL)
-            quote_text(shown, sizeof shown, text[i], strlen(text[i]));
-        else
-            quote_json(shown, sizeof shown, json_array_get(list, i));
-        const char *joint = i == 0 ? "" : i + 1 == count ? " or " : ", ";
-        used += (size_t)snprintf(out + used, size - used, "%s%s", joint, shown);
+    return condition->count;
+}
+
+enum condition_stage condition_stage_of(const struct condition *condition, size_t index)
+{
+    return key_stage[condition->test[index].key];
+}
+
+const char *condition_pointer(const struct condition *condition, size_t index)
+{
+    return condition->test[index].pointer;
+}
+
+const struct source *condition_source(const struct condition *condition, size_t index)
+{
+    return condition->test[index].source;
+}
+
+const struct matcher *condition_matcher(const struct condition *condition, size_t index)
+{
+    return condition->test[index].matcher;
+}
+
+static size_t stage_begin(const struct condition *condition, enum condition_stage stage)
+{
+    return stage == CONDITION_ROUTING ? 0 : condition->stage_end[stage - 1];
+}
+
+bool condition_has_stage(const struct condition *condition, enum condition_stage stage)
+{
+    return stage_begin(condition, stage) < condition->stage_end[stage];
+}
+
+static const struct matcher *find_matcher(const struct condition *condition, enum key key)
+{
+    for (size_t i = 0; i < condition->stage_end[CONDITION_ROUTING]; i++) {
+        if (condition->test[i].key == key)
+            return condition->test[i].matcher;
     }
-    if (count > SHOWN_MAX)
-        snprintf(out + used, size - used, " or %zu more", count - SHOWN_MAX);
-    return out;
+    return NULL;
 }
 
-static void say_mismatch(struct mismatch *mismatch, const char *what, const char *seen, const char *relation,
-                         const struct strings *wanted)
+const struct matcher *condition_exchange(const struct condition *condition)
 {
-    if (mismatch == NULL)
-        return;
-    char shown[QUOTE_SIZE], list[256];
-    quote_text(shown, sizeof shown, seen, strlen(seen));
-    describe(list, sizeof list, wanted->item, NULL, wanted->count);
-    snprintf(mismatch->sentence, sizeof mismatch->sentence, "%s is %s, %s %s", what, shown, relation, list);
+    return find_matcher(condition, KEY_EXCHANGE);
 }
 
-bool condition_routing(const struct condition *condition, const struct event *event, struct mismatch *mismatch)
+const struct matcher *condition_routing_key(const struct condition *condition)
 {
-    const struct strings *exchanges = &condition->exchanges;
-    bool holds = exchanges->count == 0;
-    for (size_t i = 0; i < exchanges->count && !holds; i++)
-        holds = strcmp(exchanges->item[i], event->exchange) == 0;
-    if (!holds) {
-        say_mismatch(mismatch, "the exchange", event->exchange, "not", exchanges);
-        return false;
+    return find_matcher(condition, KEY_ROUTING_KEY);
+}
+
+/* ---- Testing */
+
+static struct value text_value(const char *text)
+{
+    return (struct value){.text = text, .length = strlen(text)};
+}
+
+/* The value that a test is about, of one that is not about several. */
+static struct value single_value(const struct test *test, const struct view *view)
+{
+    if (test->source == NULL)
+        return text_value(test->key == KEY_EXCHANGE ? view->exchange : view->routing_key);
+    return source_value(test->source, view);
+}
+
+static bool see_mismatch(void *context, const struct value *value)
+{
+    return !matcher_holds(context, value);
+}
+
+bool condition_test(const struct condition *condition, size_t index, const struct view *view)
+{
+    const struct test *test = &condition->test[index];
+    if (test->source != NULL && source_is_many(test->source))
+        return !source_each(test->source, view, see_mismatch, test->matcher);
+    struct value value = single_value(test, view);
+    return matcher_holds(test->matcher, &value);
+}
+
+size_t condition_first_failure(const struct condition *condition, enum condition_stage stage, const struct view *view)
+{
+    for (size_t i = stage_begin(condition, stage); i < condition->stage_end[stage]; i++) {
+        if (!condition_test(condition, i, view))
+            return i;
     }
-    const struct strings *keys = &condition->routing_keys;
-    holds = keys->count == 0;
-    for (size_t i = 0; i < keys->count && !holds; i++)
-        holds = topic_match(keys->item[i], event->routing_key);
-    if (!holds)
-        say_mismatch(mismatch, "the routing key", event->routing_key, "which does not match", keys);
-    return holds;
+    return condition->count;
 }
 
-bool condition_needs_body(const struct condition *condition)
-{
-    return condition->test_count > 0;
-}
+/* ---- Explaining */
 
-bool condition_body(const struct condition *condition, const json_t *body, struct mismatch *mismatch)
+#define VALUES_SHOWN_MAX 3
+
+struct sight {
+    char text[VALUES_SHOWN_MAX * (QUOTE_SIZE / 2 + 2)]; /* `"a", "b", "c"` */
+    size_t count;
+};
+
+static bool see_value(void *context, const struct value *value)
 {
-    for (size_t i = 0; i < condition->test_count; i++) {
-        const struct body_test *test = &condition->tests[i];
-        const json_t *value = json_pointer_find(test->pointer, body);
-        size_t count = json_array_size(test->accepted);
-        bool holds = false;
-        for (size_t j = 0; j < count && !holds && value != NULL; j++)
-            holds = json_equal(json_array_get(test->accepted, j), value) != 0;
-        if (holds)
-            continue;
-        if (mismatch != NULL) {
-            const char *pointer = json_pointer_text(test->pointer);
-            char shown_pointer[QUOTE_SIZE], shown[QUOTE_SIZE], list[256];
-            quote_bare(shown_pointer, sizeof shown_pointer, pointer, strlen(pointer));
-            describe(list, sizeof list, NULL, test->accepted, count);
-            const char *seen = value == NULL ? "absent" : quote_json(shown, sizeof shown, value);
-            snprintf(mismatch->sentence, sizeof mismatch->sentence, "%s is %s, not %s",
-                     pointer[0] == '\0' ? "the body" : shown_pointer, seen, list);
-        }
-        return false;
-    }
+    struct sight *sight = context;
+    if (sight->count++ >= VALUES_SHOWN_MAX)
+        return true;
+    char shown[QUOTE_SIZE / 2];
+    if (value->json != NULL)
+        quote_json(shown, sizeof shown, value->json);
+    else if (value->text != NULL)
+        quote_text(shown, sizeof shown, value->text, value->length);
+    else
+        snprintf(shown, sizeof shown, "absent");
+    size_t used = strlen(sight->text);
+    snprintf(sight->text + used, sizeof sight->text - used, "%s%s", sight->count > 1 ? ", " : "", shown);
     return true;
 }
 
-const char *const *condition_exchanges(const struct condition *condition, size_t *count)
+const char *condition_explain(const struct condition *condition, size_t index, const struct view *view,
+                              char out[MISMATCH_SIZE])
 {
-    *count = condition->exchanges.count;
-    return condition->exchanges.item;
-}
-
-const char *const *condition_routing_keys(const struct condition *condition, size_t *count)
-{
-    *count = condition->routing_keys.count;
-    return condition->routing_keys.item;
+    const struct test *test = &condition->test[index];
+    struct sight sight = {.text = "", .count = 0};
+    char place[QUOTE_SIZE], wanted[256], more[32] = "";
+    const char *what = place;
+    if (test->source != NULL && source_is_many(test->source)) {
+        (void)source_each(test->source, view, see_value, &sight);
+    } else {
+        struct value value = single_value(test, view);
+        (void)see_value(&sight, &value);
+    }
+    if (sight.count > VALUES_SHOWN_MAX)
+        snprintf(more, sizeof more, " and %zu more", sight.count - VALUES_SHOWN_MAX);
+    if (test->source == NULL)
+        what = test->key == KEY_EXCHANGE ? "the exchange" : "the routing key";
+    else if (source_text(test->source)[0] == '\0')
+        what = "the body";
+    else
+        quote_bare(place, sizeof place, source_text(test->source), strlen(source_text(test->source)));
+    snprintf(out, MISMATCH_SIZE, "%s is %s%s, %s", what, sight.text, more,
+             matcher_describe(test->matcher, wanted, sizeof wanted));
+    utf8_trim(out);
+    return out;
 }

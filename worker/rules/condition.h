@@ -1,6 +1,9 @@
 /*
- * condition.h - `when`: exchange, routing key and body of an event. Conditions are ANDed, lists inside are ORed; what
- * is not said holds for every event.
+ * condition.h - `when`: what an event must be for a rule to be about it. All conditions must hold; what is not said
+ * holds for every event.
+ *
+ * Conditions are tested in stages, each of which needs more of the event to be read than the one before, so that a rule
+ * never has a body parsed that its other conditions already exclude.
  */
 #ifndef QUASHD_CONDITION_H
 #define QUASHD_CONDITION_H
@@ -10,36 +13,51 @@
 
 #include <jansson.h>
 
-#include "event.h"
 #include "json_file.h"
+#include "matcher.h"
 #include "problem.h"
-#include "short_string.h"
+#include "source.h"
 
-#define CONDITION_VALUES_MAX   256 /* in one list */
-#define CONDITION_POINTERS_MAX 32  /* in one `body` */
+#define CONDITION_SOURCES_MAX 32 /* in each of `headers`, `properties`, `body` */
+
+enum condition_stage {
+    CONDITION_ROUTING,    /* exchange and routing key */
+    CONDITION_ATTRIBUTES, /* headers and properties */
+    CONDITION_BODY,
+};
 
 struct condition; /* immutable */
 
-/* Reads the object at `place`, or makes one that always holds if `when` is NULL. Everything wrong with it is added to
- * `problems`; the result is NULL if that is anything at all. */
-struct condition *condition_read(json_t *when, const struct json_place *place, struct problems *problems);
+/* Reads the object at `place`, or makes one that always holds if `when` is NULL. What `when` does not say is taken over
+ * from `defaults` (may be NULL; borrowed until condition_free). Everything wrong with it is added to `problems`; the
+ * result is NULL if that is anything at all. */
+struct condition *condition_read(json_t *when, const struct condition *defaults, const struct json_place *place,
+                                 struct problems *problems);
 void condition_free(struct condition *condition);
 
-/* Why a condition does not hold, for explain: a sentence with the value that was seen. */
+/* The single tests, in the order in which they are made, stage by stage. */
+size_t condition_count(const struct condition *condition);
+enum condition_stage condition_stage_of(const struct condition *condition, size_t index);
+/* Where it stands in the rule, as a JSON Pointer: "/when/body/~1payload~1op"; borrowed. */
+const char *condition_pointer(const struct condition *condition, size_t index);
+/* NULL for the exchange and the routing key as a whole. */
+const struct source *condition_source(const struct condition *condition, size_t index);
+const struct matcher *condition_matcher(const struct condition *condition, size_t index);
+bool condition_has_stage(const struct condition *condition, enum condition_stage stage);
+
+/* The matchers of exchange and routing key; NULL: not said. Borrowed. What the queue's bindings are made from. */
+const struct matcher *condition_exchange(const struct condition *condition);
+const struct matcher *condition_routing_key(const struct condition *condition);
+
+/* Whether one test holds. */
+bool condition_test(const struct condition *condition, size_t index, const struct view *view);
+
+/* The first test of the stage that does not hold; condition_count() if all do. */
+size_t condition_first_failure(const struct condition *condition, enum condition_stage stage, const struct view *view);
+
+/* Why a test does not hold, for explain: a sentence with the value that was seen. Returns out. */
 #define MISMATCH_SIZE 512
-struct mismatch {
-    char sentence[MISMATCH_SIZE];
-};
-
-/* Whether exchange and routing key hold. `mismatch` may be NULL, and is written only when they do not. */
-bool condition_routing(const struct condition *condition, const struct event *event, struct mismatch *mismatch);
-
-/* Whether there is anything about the body, and whether that holds. */
-bool condition_needs_body(const struct condition *condition);
-bool condition_body(const struct condition *condition, const json_t *body, struct mismatch *mismatch);
-
-/* What the queue's bindings are made from; borrowed. A count of 0: none is named. */
-const char *const *condition_exchanges(const struct condition *condition, size_t *count);
-const char *const *condition_routing_keys(const struct condition *condition, size_t *count);
+const char *condition_explain(const struct condition *condition, size_t index, const struct view *view,
+                              char out[MISMATCH_SIZE]);
 
 #endif

@@ -61,10 +61,11 @@ static bool is_word(const char *word, char wildcard)
     return word[0] == wildcard && (word[1] == '.' || word[1] == '\0');
 }
 
-bool topic_match(const char *pattern, const char *routing_key)
+/* With `key_is_pattern`, `key` is a pattern itself, whose `#` only a `#` can take. */
+static bool match(const char *pattern, const char *key, bool key_is_pattern)
 {
     const char *want = first_word(pattern);
-    const char *have = first_word(routing_key);
+    const char *have = first_word(key);
     const char *after_many = NULL; /* what follows the last `#` */
     const char *taken_to = NULL;   /* where in the key that `#` ends for now */
     bool many = false;
@@ -74,7 +75,8 @@ bool topic_match(const char *pattern, const char *routing_key)
             many = true;
             after_many = want = next_word(want);
             taken_to = have;
-        } else if (want != NULL && have != NULL && (is_word(want, '*') || same_word(want, have))) {
+        } else if (want != NULL && have != NULL &&
+                   ((is_word(want, '*') && !(key_is_pattern && is_word(have, '#'))) || same_word(want, have))) {
             want = next_word(want);
             have = next_word(have);
         } else if (many && taken_to != NULL) {
@@ -86,4 +88,51 @@ bool topic_match(const char *pattern, const char *routing_key)
         }
     }
     return true;
+}
+
+bool topic_match(const char *pattern, const char *routing_key)
+{
+    return match(pattern, routing_key, false);
+}
+
+bool topic_covers(const char *wide, const char *narrow)
+{
+    return match(wide, narrow, true);
+}
+
+static const char *last_word(const char *text)
+{
+    const char *dot = strrchr(text, '.');
+    return *text == '\0' ? NULL : dot != NULL ? dot + 1 : text;
+}
+
+static const char *word_before(const char *text, const char *word)
+{
+    if (word == text)
+        return NULL;
+    for (word--; word > text && word[-1] != '.';)
+        word--;
+    return word;
+}
+
+/* Whether the patterns differ in a word, or in whether there is one, on the way from one end to the first `#`. */
+static bool differ(const char *a, const char *b, bool from_the_end)
+{
+    const char *one = from_the_end ? last_word(a) : first_word(a);
+    const char *other = from_the_end ? last_word(b) : first_word(b);
+    while (one != NULL && other != NULL) {
+        if (is_word(one, '#') || is_word(other, '#'))
+            return false;
+        if (!is_word(one, '*') && !is_word(other, '*') && !same_word(one, other))
+            return true;
+        one = from_the_end ? word_before(a, one) : next_word(one);
+        other = from_the_end ? word_before(b, other) : next_word(other);
+    }
+    const char *more = one != NULL ? one : other;
+    return more != NULL && !is_word(more, '#');
+}
+
+bool topic_disjoint(const char *a, const char *b)
+{
+    return differ(a, b, false) || differ(a, b, true);
 }

@@ -17,4 +17,10 @@ bool topic_check(const char *pattern, char *problem, size_t size);
  * Takes at most (words of the pattern) * (bytes of the key) steps and no memory. */
 bool topic_match(const char *pattern, const char *routing_key);
 
+/* Whether every key that matches `narrow` also matches `wide`; false also means that nobody can tell. */
+bool topic_covers(const char *wide, const char *narrow);
+
+/* Whether no key matches both; false also means that nobody can tell. */
+bool topic_disjoint(const char *a, const char *b);
+
 #endif
