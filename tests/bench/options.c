@@ -135,6 +135,29 @@ static bool read_list(const char *text, const struct option *flag, struct option
     return true;
 }
 
+static bool read_choice(const char *text, const struct option *flag, size_t *choice)
+{
+    for (size_t i = 0; flag->choices[i] != NULL; i++) {
+        if (strcmp(text, flag->choices[i]) == 0) {
+            *choice = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `a, b or c` */
+static const char *list_choices(const struct option *flag, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; flag->choices[i] != NULL && used < size; i++) {
+        const char *joint = i == 0 ? "" : flag->choices[i + 1] == NULL ? " or " : ", ";
+        used += (size_t)snprintf(out + used, size - used, "%s%s", joint, flag->choices[i]);
+    }
+    return out;
+}
+
 static bool read_value(const struct options *options, const struct option *flag, const char *text)
 {
     if (flag->count != NULL && !read_count(text, strlen(text), flag, flag->count)) {
@@ -153,6 +176,12 @@ static bool read_value(const struct options *options, const struct option *flag,
                       flag->name, OPTIONS_LIST_MAX, flag->min, flag->max, text);
         return false;
     }
+    if (flag->choice != NULL && !read_choice(text, flag, flag->choice)) {
+        char known[128];
+        options_wrong(options->who, "--%s is %s, not \"%s\"", flag->name, list_choices(flag, known, sizeof known),
+                      text);
+        return false;
+    }
     return true;
 }
 
@@ -164,6 +193,8 @@ static void print_default(const struct option *flag)
         printf(" (%" PRIu64 ")", *flag->count);
     else if (flag->real != NULL)
         printf(" (%g)", *flag->real);
+    else if (flag->choice != NULL)
+        printf(" (%s)", flag->choices[*flag->choice]);
     else if (flag->list != NULL)
         for (size_t i = 0; i < flag->list->count; i++)
             printf("%s%" PRIu64 "%s", i == 0 ? " (" : ",", flag->list->item[i], i + 1 == flag->list->count ? ")" : "");

@@ -29,9 +29,11 @@ struct option {
     uint64_t *count;          /* a whole number from min to max */
     double *real;             /* a number from min to max */
     struct option_list *list; /* whole numbers from min to max, with commas between them */
+    size_t *choice;           /* the position of one of `choices` */
     bool *on;                 /* a switch */
     double min, max;
-    const char *help; /* one line, or several with '\n' between them */
+    const char *const *choices; /* NULL-terminated */
+    const char *help;           /* one line, or several with '\n' between them */
 };
 
 struct options {

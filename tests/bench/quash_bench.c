@@ -20,6 +20,9 @@ static const struct {
     {"memory", "what entries take beyond keys and values, and give back", bench_memory},
     {"trace", "the miss ratio on a trace of keys", bench_trace},
     {"stampede", "what happens when a key expires that many threads want", bench_stampede},
+#ifdef QUASH_BENCH_RULES /* built with the worker */
+    {"rules", "what an event costs from its bytes to its groups", bench_rules},
+#endif
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -41,7 +44,8 @@ static void print_help(FILE *out)
 {
     fputs("Usage: " PROGRAM " COMMAND ...\n"
           "\n"
-          "Measures libquash through its public headers, as a program that uses it would.\n"
+          "Measures libquash through its public headers, as a program that uses it would, and\n"
+          "how quashd judges events.\n"
           "\n",
           out);
     for (size_t i = 0; i < COMMANDS; i++)

@@ -107,6 +107,17 @@ def runs_of_the_rest(quick, trace):
         Figure("the worst wait to the load's own time", "worst_wait_ratio", "{:.2f}×")])
 
 
+def runs_of_rules(quick):
+    """What quashd does with an event before the table, beside parsing its body alone."""
+    ns, rounds = "{:,.0f}", "11" if quick else "201"
+    for shape, told_apart in (("domain", "by routing keys"), ("cdc", "by the body")):
+        for rules, most in ((10, 1.5), (1000, 1.7)):
+            yield Run(["rules", "--rules", str(rules), "--shape", shape, "--rounds", rounds], [
+                Figure(f"an event to its groups, {rules:,} rules told apart {told_apart}, ns", "ns_judge", ns),
+                Figure("parsing its body alone, ns", "ns_parse", ns),
+                Figure(f"ratio, {rules:,} rules told apart {told_apart}", "ratio", "{:.2f}×", most=most)])
+
+
 def runs_of_traces(directory):
     for (name, capacity), ratio in S3_FIFO.items():
         path = directory / f"{name}.keys.xz"
@@ -204,7 +215,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="quash-bench-") as directory:
         trace = str(pathlib.Path(directory) / "made-up.keys")
         made_up_trace(trace)
-        runs = [*runs_of_get(options.quick), *runs_of_the_rest(options.quick, trace)]
+        runs = [*runs_of_get(options.quick), *runs_of_the_rest(options.quick, trace), *runs_of_rules(options.quick)]
         if options.traces is not None:
             runs += runs_of_traces(options.traces)
         for run in runs:

@@ -1,6 +1,6 @@
 """quash-bench measures what it says it does, and tells mistakes from figures. No test here judges a time.
 
-QUASH_BENCH names the program.
+QUASH_BENCH names the program; QUASH_BENCH_RULES is 1 if it measures rules too.
 """
 
 import collections
@@ -15,7 +15,8 @@ import time
 import unittest
 
 BENCH = os.environ["QUASH_BENCH"]
-COMMANDS = ("get", "cancel", "memory", "trace", "stampede")
+HAS_RULES = os.environ.get("QUASH_BENCH_RULES") == "1"  # built with the worker
+COMMANDS = ("get", "cancel", "memory", "trace", "stampede") + (("rules",) if HAS_RULES else ())
 
 
 def run(*arguments, stdin="", code=0, stdout=subprocess.PIPE):
@@ -194,6 +195,36 @@ class Stampede(unittest.TestCase):
         self.assertEqual((result["loads_per_expiry"], result["loads_per_expiry_max"]), (1, 1))
         self.assertGreaterEqual(result["load_ms"], 5)
         self.assertGreater(result["worst_wait_ms"], 0)
+
+
+@unittest.skipUnless(HAS_RULES, "built without the worker")
+class Rules(unittest.TestCase):
+    def test_the_figures_are_there_and_consistent(self):
+        for shape, groups in (("domain", 2), ("cdc", 3)):
+            result = figures("rules", "--rules", "1000", "--events", "300", "--rounds", "3", "--shape", shape)
+            self.assertEqual((result["command"], result["rules"], result["events"], result["rounds"]),
+                             ("rules", 1000, 300, 3))
+            self.assertGreater(result["ns_parse"], 0)
+            self.assertGreater(result["ratio"], 1)
+            self.assertGreater(result["load_ms"], 0)
+            self.assertGreater(result["body_bytes"], 250)
+            self.assertLess(result["body_bytes"], 350)
+            self.assertGreaterEqual(result["groups_per_event"], groups)
+
+    def test_the_extremes_of_the_sizes_work(self):
+        for shape in ("domain", "cdc"):
+            self.assertEqual(figures("rules", "--rules", "1", "--events", "1", "--rounds", "1", "--shape",
+                                     shape)["rules"], 1)
+            self.assertEqual(figures("rules", "--rules", "10000", "--events", "50", "--rounds", "1", "--shape",
+                                     shape)["rules"], 10000)
+
+    def test_mistakes_are_told(self):
+        for arguments, told in (
+                (("--rules", "0"), "--rules is a whole number from 1 to 10000"),
+                (("--rules", "10001"), "--rules is a whole number from 1 to 10000"),
+                (("--shape", "domains"), '--shape is domain or cdc, not "domains"'),
+                (("--shape",), "--shape needs a value")):
+            self.assertIn(told, run("rules", *arguments, code=2).stderr)
 
 
 class CommandLine(unittest.TestCase):
