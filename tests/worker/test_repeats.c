@@ -26,7 +26,8 @@ static long mallocs_until_failure; /* 0: none fails */
 static bool add_while_cancelling;
 
 void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
+/* Visible, because the sanitizers have the library ask for it as well. */
+__attribute__((visibility("default"))) void *__wrap_malloc(size_t size);
 bool __real_apply_groups(struct apply *apply, const char *const *groups, size_t count);
 bool __wrap_apply_groups(struct apply *apply, const char *const *groups, size_t count);
 
