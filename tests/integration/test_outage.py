@@ -135,8 +135,7 @@ class Ending(unittest.TestCase):
             listener.listen()
             listener.settimeout(20)
             with Worker(f"amqp://127.0.0.1:{listener.getsockname()[1]}/", "silent") as worker:
-                # A thread that hangs is left behind, and then nothing waits for the others.
-                worker.environment["TSAN_OPTIONS"] = "report_thread_leaks=0"
+                worker.leaves_a_thread_behind()
                 worker.start(wait=False)
                 connection, _ = listener.accept()
                 with connection:

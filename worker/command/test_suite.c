@@ -32,13 +32,15 @@ static bool keep(struct suite *suite, const char *path, struct cases *cases)
     return true;
 }
 
-bool suite_add_rules(struct suite *suite, const char *path, const char *text, size_t size)
+/* Takes the cases of a rules file, whose text is there, or with `text` NULL those of the file of cases at `path`. */
+static bool add(struct suite *suite, const char *path, const char *text, size_t size)
 {
     struct problems *problems = calloc(1, sizeof *problems);
     if (problems == NULL)
         return complain(path, "out of memory");
     struct cases cases;
-    bool fine = cases_parse(&cases, text, size, path, true, problems);
+    bool fine =
+        text != NULL ? cases_parse(&cases, text, size, path, true, problems) : cases_load(&cases, path, problems);
     if (fine)
         fine = keep(suite, path, &cases);
     else
@@ -47,19 +49,9 @@ bool suite_add_rules(struct suite *suite, const char *path, const char *text, si
     return fine;
 }
 
-static bool add_file(struct suite *suite, const char *path)
+bool suite_add_rules(struct suite *suite, const char *path, const char *text, size_t size)
 {
-    struct problems *problems = calloc(1, sizeof *problems);
-    if (problems == NULL)
-        return complain(path, "out of memory");
-    struct cases cases;
-    bool fine = cases_load(&cases, path, false, problems);
-    if (fine)
-        fine = keep(suite, path, &cases);
-    else
-        problems_print(problems, path, stderr);
-    free(problems);
-    return fine;
+    return add(suite, path, text, size);
 }
 
 /* Files whose name begins with a dot are nobody's cases: editors' and ConfigMaps' own. */
@@ -84,7 +76,7 @@ static bool add_entry(struct suite *suite, const char *directory, const char *na
     if (path == NULL)
         return complain(directory, "out of memory");
     snprintf(path, size, "%s%s%s", directory, joint, name);
-    bool fine = add_file(suite, path);
+    bool fine = add(suite, path, NULL, 0);
     free(path);
     return fine;
 }
@@ -109,7 +101,7 @@ bool suite_add(struct suite *suite, const char *path)
     struct stat status;
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
         return add_directory(suite, path);
-    return add_file(suite, path);
+    return add(suite, path, NULL, 0);
 }
 
 void suite_fini(struct suite *suite)

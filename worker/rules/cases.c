@@ -340,12 +340,12 @@ bool cases_parse(struct cases *cases, const char *text, size_t size, const char 
     return fine;
 }
 
-bool cases_load(struct cases *cases, const char *path, bool rules_file, struct problems *problems)
+bool cases_load(struct cases *cases, const char *path, struct problems *problems)
 {
     *cases = (struct cases){NULL, 0};
     size_t size;
-    char *text = json_file_read(path, rules_file ? RULES_FILE_BYTES_MAX : CASES_FILE_BYTES_MAX, &size, problems);
-    bool fine = text != NULL && cases_parse(cases, text, size, path, rules_file, problems);
+    char *text = json_file_read(path, CASES_FILE_BYTES_MAX, &size, problems);
+    bool fine = text != NULL && cases_parse(cases, text, size, path, false, problems);
     free(text);
     return fine;
 }

@@ -47,8 +47,8 @@ struct cases {
 bool cases_parse(struct cases *cases, const char *text, size_t size, const char *path, bool rules_file,
                  struct problems *problems);
 
-/* As cases_parse, of the file at `path`. */
-bool cases_load(struct cases *cases, const char *path, bool rules_file, struct problems *problems);
+/* As cases_parse, of the file of cases at `path`. */
+bool cases_load(struct cases *cases, const char *path, struct problems *problems);
 
 void cases_fini(struct cases *cases);
 
